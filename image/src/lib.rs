@@ -1,0 +1,30 @@
+//! Byte formats of bootable images: cpio, FAT32, GPT, whole disks, fixed VHD, unified kernel images.
+//!
+//! Values in, bytes out. Nothing here opens a file, reads the environment, starts a process, asks the time or draws
+//! a random number: sizes, identifiers and times come from the caller, contents through `Read`, and results go to
+//! `Write` (+ `Seek`). Every format is decided in full, and every refusal made, before the first byte is written; the
+//! same specification gives the same bytes.
+//!
+//! | module | format | result |
+//! |---|---|---|
+//! | [`cpio`] | newc archive (initramfs) | a stream |
+//! | [`fat`] | FAT32 file system | a [`layout::Layout`] |
+//! | [`disk`] | GPT disk with its partitions' contents | a [`layout::Layout`] |
+//! | [`uki`] | unified kernel image | a [`layout::Layout`] |
+//! | [`vhd`] | footer of a fixed VHD | 512 bytes |
+//! | [`ident`] | GUIDs and volume ids from a seed and a role | values |
+
+pub mod arch;
+pub mod cpio;
+pub mod disk;
+pub mod fat;
+pub mod gpt;
+pub mod ident;
+pub mod kernel;
+pub mod layout;
+mod sparse;
+pub mod uki;
+pub mod vhd;
+
+pub use arch::Arch;
+pub use uuid::Uuid;
