@@ -25,9 +25,7 @@ pub(crate) fn bytes(value: &Value, context: &Context) -> Result<Vec<u8>, Problem
         Value::Strings(strings) => return string_bytes(strings),
         Value::Cells(rows) => {
             let cells = rows.iter().flatten();
-            cells
-                .map(|cell| resolve(cell, context.phandles))
-                .collect::<Result<Vec<_>, _>>()?
+            cells.map(|cell| resolve(cell, context.phandles)).collect::<Result<Vec<_>, _>>()?
         }
         Value::Reg(entries) => reg_rows(entries, context.parent)?.concat(),
         Value::Ranges(mappings) => ranges_rows(mappings, context.own, context.parent)?.concat(),
@@ -48,11 +46,7 @@ pub(crate) fn ranges_rows(
     parent: CellCounts,
 ) -> Result<Vec<Vec<u32>>, ProblemKind> {
     let row = |mapping: &Mapping| {
-        row([
-            (mapping.child, own.address),
-            (mapping.parent, parent.address),
-            (mapping.size, own.size),
-        ])
+        row([(mapping.child, own.address), (mapping.parent, parent.address), (mapping.size, own.size)])
     };
     mappings.iter().map(row).collect()
 }
@@ -78,9 +72,9 @@ fn row<const N: usize>(numbers: [(u64, u32); N]) -> Result<Vec<u32>, ProblemKind
 fn resolve(cell: &Cell, phandles: &Phandles) -> Result<u32, ProblemKind> {
     match cell {
         Cell::U32(number) => Ok(*number),
-        Cell::Phandle(label) => phandles
-            .get(label)
-            .ok_or_else(|| ProblemKind::DanglingReference { label: label.clone() }),
+        Cell::Phandle(label) => {
+            phandles.get(label).ok_or_else(|| ProblemKind::DanglingReference { label: label.clone() })
+        }
     }
 }
 

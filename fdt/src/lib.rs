@@ -12,8 +12,9 @@
 //! Format: Devicetree Specification, release 0.4.
 
 pub mod check;
-mod encode;
+mod decode;
 pub mod emit;
+mod encode;
 pub mod machine;
 mod phandles;
 pub mod tree;

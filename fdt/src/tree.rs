@@ -1,6 +1,6 @@
 //! The device tree as a value: nodes with ordered properties, then ordered children.
 //!
-//! It holds what was said, right or wrong: [`check`](crate::check) finds the wrong, [`emit`](crate::emit) writes it.
+//! It holds what was said, right or wrong: [`check`](mod@crate::check) finds the wrong, [`emit`](crate::emit) writes it.
 //! Addresses stay numbers here and become cells on emission, so that one that doesn't fit is still there to be named.
 
 /// The kernel maps at most this much of a device tree early on x86 (`early_memremap` has 64 boot-time pages).
@@ -24,12 +24,7 @@ pub struct Tree {
 
 impl Tree {
     pub fn new(root: Node) -> Tree {
-        Tree {
-            memory_reservations: Vec::new(),
-            boot_cpu: 0,
-            size_max_bytes: X86_SIZE_MAX_BYTES,
-            root,
-        }
+        Tree { memory_reservations: Vec::new(), boot_cpu: 0, size_max_bytes: X86_SIZE_MAX_BYTES, root }
     }
 }
 
@@ -56,10 +51,7 @@ pub const DEFAULT_CELL_COUNTS: CellCounts = CellCounts { address: 2, size: 1 };
 
 impl Node {
     pub fn new(name: impl Into<String>) -> Node {
-        Node {
-            name: name.into(),
-            ..Node::default()
-        }
+        Node { name: name.into(), ..Node::default() }
     }
 
     /// A node named after the address of its first `reg` or `ranges` entry, as 2.2.1.1 asks: `name@1f000`.
@@ -73,10 +65,7 @@ impl Node {
     }
 
     fn with(mut self, name: &str, value: Value) -> Node {
-        self.properties.push(Property {
-            name: name.to_owned(),
-            value,
-        });
+        self.properties.push(Property { name: name.to_owned(), value });
         self
     }
 
@@ -228,10 +217,9 @@ impl Range {
         Range { base, size }
     }
 
-    /// One past the last address; None when the range wraps. A range may end exactly at 2^64.
-    pub fn end(self) -> Option<u128> {
-        let end = u128::from(self.base) + u128::from(self.size);
-        (end <= 1 << 64).then_some(end)
+    /// One past the last address; None when that takes more than 64 bits.
+    pub fn end(self) -> Option<u64> {
+        self.base.checked_add(self.size)
     }
 }
 
@@ -246,10 +234,6 @@ pub struct Mapping {
 impl Mapping {
     /// A range that has the same addresses on both sides.
     pub const fn identity(range: Range) -> Mapping {
-        Mapping {
-            child: range.base,
-            parent: range.base,
-            size: range.size,
-        }
+        Mapping { child: range.base, parent: range.base, size: range.size }
     }
 }
