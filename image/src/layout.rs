@@ -46,11 +46,7 @@ pub enum WriteError {
         cause: io::Error,
     },
     #[error("{source_name} ended after {actual} bytes, but the image was laid out for {planned}")]
-    SourceTooShort {
-        source_name: String,
-        planned: u64,
-        actual: u64,
-    },
+    SourceTooShort { source_name: String, planned: u64, actual: u64 },
     #[error("{source_name} is longer than the {planned} bytes the image was laid out for")]
     SourceTooLong { source_name: String, planned: u64 },
     #[error("cannot write the image at byte {offset}")]
@@ -100,30 +96,23 @@ impl Layout {
             while let Some((offset, bytes)) = runs.next_if(|(offset, _)| *offset < stream.offset) {
                 put(out, offset, bytes)?;
             }
-            let reader = open(&stream.source).map_err(|cause| WriteError::Open {
-                source_name: stream.source.clone(),
-                cause,
-            })?;
+            let reader = open(&stream.source)
+                .map_err(|cause| WriteError::Open { source_name: stream.source.clone(), cause })?;
             buffer.resize(CHUNK_BYTES, 0);
             copy(stream, reader, &mut buffer, out)?;
         }
         for (offset, bytes) in runs {
             put(out, offset, bytes)?;
         }
-        out.flush().map_err(|cause| WriteError::Output {
-            offset: self.size_bytes(),
-            cause,
-        })
+        out.flush().map_err(|cause| WriteError::Output { offset: self.size_bytes(), cause })
     }
 
     fn assert_disjoint(&self) {
-        let metadata = self
-            .metadata
-            .runs()
-            .map(|(offset, bytes)| offset..offset + bytes.len() as u64);
+        let metadata = self.metadata.runs().map(|(offset, bytes)| offset..offset + bytes.len() as u64);
         let streams = self
             .streams
             .iter()
+            .filter(|stream| stream.length_bytes > 0)
             .map(|stream| stream.offset..stream.offset + stream.length_bytes);
         let mut ranges: Vec<_> = metadata.chain(streams).collect();
         ranges.sort_by_key(|range| range.start);
@@ -181,10 +170,7 @@ fn copy(
 }
 
 fn read_error(stream: &Stream, cause: io::Error) -> WriteError {
-    WriteError::Read {
-        source_name: stream.source.clone(),
-        cause,
-    }
+    WriteError::Read { source_name: stream.source.clone(), cause }
 }
 
 /// Reads until `buffer` is full or the source ends; returns the number of bytes read.

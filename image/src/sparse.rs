@@ -23,10 +23,7 @@ pub(crate) struct Sparse {
 
 impl Sparse {
     pub fn new(size_bytes: u64) -> Self {
-        Sparse {
-            size_bytes,
-            pages: BTreeMap::new(),
-        }
+        Sparse { size_bytes, pages: BTreeMap::new() }
     }
 
     pub fn size_bytes(&self) -> u64 {
@@ -113,8 +110,7 @@ pub(crate) fn used_blocks(bytes: &[u8], block_bytes: usize) -> impl Iterator<Ite
 
 fn is_zero(bytes: &[u8]) -> bool {
     // Most blocks show in their first bytes that they are used; the fold has no early exit and so becomes wide loads.
-    bytes.first().is_none_or(|first| *first == 0)
-        && bytes.iter().fold(0, |all, byte| all | byte) == 0
+    bytes.first().is_none_or(|first| *first == 0) && bytes.iter().fold(0, |all, byte| all | byte) == 0
 }
 
 /// A part of a [`Sparse`] as a stream: what a file system sees of its partition.
@@ -128,11 +124,7 @@ pub(crate) struct Window<'a> {
 impl<'a> Window<'a> {
     pub fn new(store: &'a RefCell<Sparse>, range: Range<u64>) -> Self {
         assert!(range.start <= range.end && range.end <= store.borrow().size_bytes());
-        Window {
-            store,
-            range,
-            position: 0,
-        }
+        Window { store, range, position: 0 }
     }
 
     fn left(&self) -> usize {
@@ -151,9 +143,7 @@ impl Read for Window<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = buffer.len().min(self.left());
         let offset = self.range.start + self.position;
-        self.store
-            .borrow()
-            .read_at(offset, &mut buffer[..length]);
+        self.store.borrow().read_at(offset, &mut buffer[..length]);
         self.position += length as u64;
         Ok(length)
     }
@@ -163,9 +153,7 @@ impl Write for Window<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let length = bytes.len().min(self.left());
         let offset = self.range.start + self.position;
-        self.store
-            .borrow_mut()
-            .write_at(offset, &bytes[..length]);
+        self.store.borrow_mut().write_at(offset, &bytes[..length]);
         self.position += length as u64;
         Ok(length)
     }

@@ -1,0 +1,11 @@
+//! Each format against judges that are not ours: cpio, fsck.fat, mtools, sgdisk, qemu-img, objdump, objcopy.
+
+mod cpio;
+mod disk;
+mod fat;
+mod ident;
+mod invariants;
+mod kernel;
+mod support;
+mod uki;
+mod vhd;
