@@ -1,0 +1,153 @@
+//! PID 1 of the initramfs: mounts, says what it runs on (`payload-ready {json}` in the kernel log), supervises the
+//! services of its configuration, and ends the machine's run when told to.
+//!
+//! It never exits: the kernel panics when PID 1 does. A panic of this program is logged and the work taken up again.
+
+use std::convert::Infallible;
+use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use vtl2_init::config::{self, After, Config};
+use vtl2_init::facts::{self, Facts};
+use vtl2_init::kernel_log::{self, Severity};
+use vtl2_init::signals::Signals;
+use vtl2_init::supervise::Supervisor;
+use vtl2_init::trust_level::{self, Arch, Observations};
+use vtl2_init::{mounts, power, report};
+
+#[cfg(target_arch = "x86_64")]
+const ARCH: Arch = Arch::X86_64;
+#[cfg(target_arch = "aarch64")]
+const ARCH: Arch = Arch::Aarch64;
+
+const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
+    if std::process::id() != 1 {
+        // Stopping "every process" is meant for a machine, or a PID namespace, of its own.
+        let text = concat!("vtl2-init ", env!("CARGO_PKG_VERSION"), ": runs as PID 1 only");
+        let _ = writeln!(io::stderr(), "{text}");
+        return ExitCode::from(2);
+    }
+    set_hook(Box::new(|panic| {
+        kernel_log::write(Severity::Error, &format!("vtl2-init: {panic}"));
+    }));
+    let mut init = Init { stage: Stage::Boot, supervisor: None };
+    loop {
+        match catch_unwind(AssertUnwindSafe(|| init.run())) {
+            Ok(never) => match never {},
+            Err(_) => std::thread::sleep(PAUSE_AFTER_PANIC),
+        }
+    }
+}
+
+/// How far it has come; kept outside what a panic unwinds, so that nothing is done twice.
+struct Init {
+    stage: Stage,
+    supervisor: Option<Supervisor>,
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
+    Boot,
+    After(After),
+    Supervise,
+}
+
+impl Init {
+    fn run(&mut self) -> Infallible {
+        loop {
+            match self.stage {
+                Stage::Boot => {
+                    // First: a signal that arrives while booting is kept.
+                    supervisor(&mut self.supervisor);
+                    self.stage = Stage::Supervise;
+                    self.stage = Stage::After(boot());
+                }
+                Stage::After(after) => {
+                    self.stage = Stage::Supervise;
+                    self.begin(after);
+                }
+                Stage::Supervise => {
+                    let supervisor = supervisor(&mut self.supervisor);
+                    let action = supervisor.run();
+                    power::carry_out(action, supervisor);
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, after: After) {
+        let supervisor = supervisor(&mut self.supervisor);
+        match after {
+            After::Supervise => supervisor.configure(read_config()),
+            After::Idle => {}
+            After::Do(action) => power::carry_out(action, supervisor),
+        }
+    }
+}
+
+/// The supervisor, made when first needed. Without signals there is nothing to wait for: try until it works.
+fn supervisor(slot: &mut Option<Supervisor>) -> &mut Supervisor {
+    slot.get_or_insert_with(|| {
+        loop {
+            match Signals::register() {
+                Ok(signals) => return Supervisor::new(signals),
+                Err(error) => {
+                    kernel_log::write(Severity::Error, &format!("vtl2-init: signal handlers: {error}"))
+                }
+            }
+            std::thread::sleep(PAUSE_AFTER_PANIC);
+        }
+    })
+}
+
+/// Mounts, looks around and reports. Returns what is to be done then.
+fn boot() -> After {
+    for message in mounts::mount_all() {
+        kernel_log::write(Severity::Warning, &format!("vtl2-init: {message}"));
+    }
+    // Ctrl-Alt-Del becomes SIGINT. Outside the first PID namespace that can't be set, and needn't.
+    let _ = nix::sys::reboot::set_cad_enabled(false);
+    let facts = facts::gather(Path::new("/"));
+    kernel_log::write(Severity::Info, &ready_line(&facts));
+    config::after(&facts.cmdline).unwrap_or_else(|value| {
+        let text =
+            format!("vtl2-init: vtl2_init.after={value}: not one of supervise, idle, poweroff, reboot, halt");
+        kernel_log::write(Severity::Error, &text);
+        After::default()
+    })
+}
+
+fn ready_line(facts: &Facts) -> String {
+    let (log, log_state) = kernel_log::read();
+    let seen = Observations {
+        arch: ARCH,
+        log: &log,
+        log_state,
+        built_with_vtl_mode: facts.built_with_vtl_mode,
+        vmbus: facts.vmbus,
+        mshv_vtl_low: facts.mshv_vtl_low,
+    };
+    let trust = trust_level::decide(&seen);
+    report::line(report::compose(ARCH, facts, trust, &log, trust_level::on_hyper_v(&seen)))
+}
+
+/// The configuration; a bad one is a message and no services.
+fn read_config() -> Config {
+    let text = match std::fs::read_to_string(config::CONFIG_PATH) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Config::default(),
+        Err(error) => {
+            kernel_log::write(Severity::Error, &format!("vtl2-init: {}: {error}", config::CONFIG_PATH));
+            return Config::default();
+        }
+    };
+    config::parse(&text).unwrap_or_else(|error| {
+        kernel_log::write(Severity::Error, &format!("vtl2-init: {}: {error}", config::CONFIG_PATH));
+        Config::default()
+    })
+}
