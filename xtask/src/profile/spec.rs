@@ -1,14 +1,21 @@
 //! A profile with every layer merged, every default applied and every rule checked: what the plan is
 //! made from. Total: nothing is optional that a build needs.
+//!
+//! It serialises under the keys of a profile, so that what `explain` prints can be written into one.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
 use serde::Serialize;
 
-use super::types::{
-    Arch, Console, Firmware, KernelSource, Machine, Pin, Recipe, Vtl,
+use super::{
+    load::Loader,
+    merge,
+    payload::{self, LoadedRecipe},
+    rules,
+    scalar::{ByteSize, Name},
+    types::{Arch, Console, DeviceTree, Firmware, Kernel, KernelSource, Machine, Pin, Profile, Recipe, Vtl},
 };
-use crate::document::Origin;
+use crate::document::{Node, Origin, Problem, did_you_mean, list};
 
 /// Everything a build of one profile needs to know.
 #[derive(Clone, Debug, Serialize)]
@@ -21,12 +28,18 @@ pub struct Spec {
     pub firmware: Firmware,
     pub console: Console,
     pub kernel: KernelSpec,
-    pub device_tree: DeviceTreeSpec,
+    /// None where the machine describes itself by ACPI tables: only ever at VTL0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_tree: Option<DeviceTreeSpec>,
     pub payload: PayloadSpec,
     pub disk: DiskSpec,
-    /// Dotted key (`kernel.source`, `kernel.fragments.3`) → where it was set; keys that came from a default are absent.
+    /// Dotted key (`kernel.source`, `kernel.fragments.3`, counted from 0) → where it was set; keys that came from
+    /// a default are absent.
     #[serde(skip)]
     pub origins: BTreeMap<String, Origin>,
+    /// The profile's file, for problems that have no better place.
+    #[serde(skip)]
+    pub file: Arc<str>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -38,7 +51,8 @@ pub struct KernelSpec {
     pub pin: Option<Pin>,
     pub patches: Vec<String>,
     pub fragments: Vec<String>,
-    /// Whole command line, console first.
+    /// Whole command line, console first. No option has a space in it.
+    #[serde(serialize_with = "options")]
     pub command_line: String,
 }
 
@@ -47,13 +61,14 @@ pub struct KernelSpec {
 pub struct DeviceTreeSpec {
     pub machine: Machine,
     pub cpus: u32,
+    #[serde(rename = "memory", serialize_with = "size")]
     pub memory_bytes: u64,
 }
 
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct PayloadSpec {
-    /// Name and content of each recipe, in order.
+    /// Name and content of each recipe, in order; of prebuilt programs only those for this architecture.
     #[serde(serialize_with = "names_only")]
     pub recipes: Vec<(String, Recipe)>,
     pub compression_level: u8,
@@ -62,6 +77,7 @@ pub struct PayloadSpec {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DiskSpec {
+    #[serde(rename = "size", serialize_with = "size")]
     pub size_bytes: u64,
     pub label: String,
     /// Name of the pin.
@@ -70,6 +86,273 @@ pub struct DiskSpec {
     pub efi_stub_pin: Pin,
 }
 
+/// What a key gets that no file sets.
+mod default {
+    /// The best that zstd does at its usual memory; a payload is packed once and unpacked at each boot.
+    pub const COMPRESSION_LEVEL: u8 = 19;
+    /// A kernel, a payload and as much again for updates; FAT32 needs 36 MiB.
+    pub const DISK_SIZE_BYTES: u64 = 256 << 20;
+    pub const DISK_LABEL: &str = "ESP";
+    pub const CPUS: u32 = 2;
+    pub const MEMORY_BYTES: u64 = 512 << 20;
+}
+
+impl Spec {
+    /// Where a key was set; None if it has its default.
+    pub fn origin(&self, key: &str) -> Option<&Origin> {
+        self.origins.get(key)
+    }
+}
+
+/// Makes the spec of a merged profile; None if something is wrong, which is then reported.
+pub(super) fn resolve(loader: &mut Loader, name: &str, file: &Arc<str>, merged: &Node) -> Option<Spec> {
+    let profile: Profile = loader.typed(merged)?;
+    let before = loader.problems.0.len();
+    let mut resolver = Resolver { loader, file, merged, missing: Vec::new() };
+    let spec = resolver.spec(name, profile);
+    resolver.report_missing();
+    let spec = spec?;
+    rules::check(&spec, &mut loader.problems);
+    (loader.problems.0.len() == before).then_some(spec)
+}
+
+struct Resolver<'a, 'b> {
+    loader: &'a mut Loader<'b>,
+    file: &'a Arc<str>,
+    merged: &'a Node,
+    /// Mandatory keys that nothing sets.
+    missing: Vec<&'static str>,
+}
+
+impl Resolver<'_, '_> {
+    fn spec(&mut self, name: &str, profile: Profile) -> Option<Spec> {
+        let description = self.mandatory("description", profile.description);
+        let arch = self.mandatory("arch", profile.arch);
+        let vtl = self.mandatory("vtl", profile.vtl);
+        let firmware = self.mandatory("firmware", profile.firmware);
+        let console = self.mandatory("console", profile.console);
+        let kernel = self.kernel(profile.kernel.unwrap_or_default(), console);
+        let payload = profile.payload.unwrap_or_default();
+        let recipes =
+            self.mandatory("payload.recipes", payload.recipes).and_then(|names| self.recipes(&names));
+        let disk = profile.disk.unwrap_or_default();
+        let efi_stub = self.mandatory("disk.efi-stub", disk.efi_stub);
+        let efi_stub_pin = efi_stub.as_ref().and_then(|name| self.pin(name, "disk.efi-stub"));
+        let device_tree = self.device_tree(profile.device_tree, vtl);
+        let mut origins = merge::origins(self.merged);
+        let (kernel, recipes, arch) = (kernel?, recipes?, arch?);
+        let command_line = &kernel.command_line;
+        payload::check_together(
+            &recipes,
+            arch,
+            command_line,
+            &self.origin("payload.recipes"),
+            &mut self.loader.problems,
+        );
+        shift_command_line(&mut origins);
+        Some(Spec {
+            name: name.to_owned(),
+            description: description?,
+            arch,
+            vtl: vtl?,
+            firmware: firmware?,
+            console: console?,
+            kernel,
+            device_tree: device_tree?,
+            payload: PayloadSpec {
+                recipes: recipes.iter().map(|recipe| for_arch(recipe, arch)).collect(),
+                compression_level: payload.compression_level.unwrap_or(default::COMPRESSION_LEVEL),
+            },
+            disk: DiskSpec {
+                size_bytes: disk.size.map_or(default::DISK_SIZE_BYTES, |size| size.0),
+                label: disk.label.map_or(default::DISK_LABEL.to_owned(), |label| label.to_string()),
+                efi_stub: efi_stub?.to_string(),
+                efi_stub_pin: efi_stub_pin?,
+            },
+            origins,
+            file: self.file.clone(),
+        })
+    }
+
+    /// VTL2 always has a device tree; at VTL0 it is there if the profile says so.
+    fn device_tree(&mut self, tree: Option<DeviceTree>, vtl: Option<Vtl>) -> Option<Option<DeviceTreeSpec>> {
+        let tree = match (tree, vtl) {
+            (None, Some(Vtl::Vtl2)) => DeviceTree::default(),
+            (None, _) => return Some(None),
+            (Some(tree), _) => tree,
+        };
+        let machine = self.mandatory("device-tree.machine", tree.machine)?;
+        Some(Some(DeviceTreeSpec {
+            machine,
+            cpus: tree.cpus.unwrap_or(default::CPUS),
+            memory_bytes: tree.memory.map_or(default::MEMORY_BYTES, |memory| memory.0),
+        }))
+    }
+
+    fn kernel(&mut self, kernel: Kernel, console: Option<Console>) -> Option<KernelSpec> {
+        let source = self.mandatory("kernel.source", kernel.source);
+        let pin = match &source {
+            Some(KernelSource::Pin(name)) => self.pin(name, "kernel.source.pin").map(Some),
+            Some(KernelSource::Path(path)) => {
+                let makefile = format!("{path}/Makefile");
+                self.must_exist(&makefile, "kernel.source.path", "a kernel tree has one");
+                Some(None)
+            }
+            Some(KernelSource::Archive(_) | KernelSource::Git(_)) => Some(None),
+            None => None,
+        };
+        let patches: Vec<_> = kernel.patches.iter().flatten().map(ToString::to_string).collect();
+        for (index, patch) in patches.iter().enumerate() {
+            self.must_exist(patch, &format!("kernel.patches.{index}"), "a patch of the profile");
+        }
+        let fragments = self.mandatory("kernel.fragments", kernel.fragments);
+        for (index, fragment) in fragments.iter().flatten().enumerate() {
+            self.fragment(fragment, &format!("kernel.fragments.{index}"));
+        }
+        let options = kernel.command_line.iter().flatten().map(ToString::to_string);
+        let console = console.map(|console| console_option(console).to_owned());
+        Some(KernelSpec {
+            source: source?,
+            pin: pin?,
+            patches,
+            fragments: fragments?.iter().map(ToString::to_string).collect(),
+            command_line: [console?].into_iter().chain(options).collect::<Vec<_>>().join(" "),
+        })
+    }
+
+    /// The value of a key that has no default.
+    fn mandatory<T>(&mut self, key: &'static str, value: Option<T>) -> Option<T> {
+        if value.is_none() {
+            self.missing.push(key);
+        }
+        value
+    }
+
+    /// One problem for all mandatory keys that nothing sets.
+    fn report_missing(&mut self) {
+        let missing = std::mem::take(&mut self.missing);
+        if missing.is_empty() {
+            return;
+        }
+        let message = format!("nothing sets {}", list(&missing, "and"));
+        let mut helpful = Vec::new();
+        for key in missing.into_iter().filter(|key| *key != "description") {
+            let layers = self.layers_with(key);
+            if !layers.is_empty() {
+                helpful.push(format!("`{key}` ({})", list(layers, "or")));
+            }
+        }
+        let hint = match helpful.as_slice() {
+            [] => "write it in this file".to_owned(),
+            helpful => format!("write it in this file, or inherit a layer that sets {}", helpful.join(", ")),
+        };
+        self.loader.problems.push(Problem::new(self.merged.origin.clone(), message).hint(hint));
+    }
+
+    fn layers_with(&mut self, key: &str) -> Vec<String> {
+        let mut names = self.loader.layer_names();
+        names.retain(|name| self.loader.layer(name).is_some_and(|layer| layer.node.at(key).is_some()));
+        names
+    }
+
+    fn pin(&mut self, name: &Name, key: &str) -> Option<Pin> {
+        let pins = self.loader.pins()?;
+        if let Some(pin) = pins.pins.get(name) {
+            return Some(pin.clone());
+        }
+        let problem =
+            Problem::new(self.origin(key), format!("there is no pin `{name}` in profiles/pins.yaml"));
+        self.loader.problems.push(match did_you_mean(name.as_str(), pins.names()) {
+            Some(close) => problem.hint(format!("did you mean `{close}`?")),
+            None => problem.hint(format!("pins there are: {}", list(pins.names(), "and"))),
+        });
+        None
+    }
+
+    fn recipes(&mut self, names: &[Name]) -> Option<Vec<Rc<LoadedRecipe>>> {
+        let known = self.loader.recipe_names();
+        let mut recipes = Vec::new();
+        for (index, name) in names.iter().enumerate() {
+            recipes.extend(self.loader.recipe(name.as_str()));
+            if !known.iter().any(|known| known == name.as_str()) {
+                let message = format!("there is no recipe `{name}` (no file recipes/{name}/recipe.yaml)");
+                let problem = Problem::new(self.origin(&format!("payload.recipes.{index}")), message);
+                let close = did_you_mean(name.as_str(), known.iter().map(String::as_str));
+                self.loader.problems.push(match close {
+                    Some(close) => problem.hint(format!("did you mean `{close}`?")),
+                    None => problem.hint(format!("recipes there are: {}", list(&known, "and"))),
+                });
+            }
+        }
+        (recipes.len() == names.len()).then_some(recipes)
+    }
+
+    fn fragment(&mut self, name: &Name, key: &str) {
+        if self.loader.files.exists(&format!("configs/{name}.config")) {
+            return;
+        }
+        let known = self.loader.files.list("configs").unwrap_or_default();
+        let known = known.iter().filter_map(|file| file.strip_suffix(".config"));
+        let message = format!("there is no fragment `{name}` (no file configs/{name}.config)");
+        let problem = Problem::new(self.origin(key), message);
+        self.loader.problems.push(match did_you_mean(name.as_str(), known.clone()) {
+            Some(close) => problem.hint(format!("did you mean `{close}`?")),
+            None => problem.hint(format!("fragments there are: {}", list(known, "and"))),
+        });
+    }
+
+    fn must_exist(&mut self, path: &str, key: &str, why: &str) {
+        if !self.loader.files.exists(path) {
+            let problem = Problem::new(self.origin(key), format!("there is no file {path} ({why})"));
+            self.loader.problems.push(problem);
+        }
+    }
+
+    fn origin(&self, key: &str) -> Origin {
+        self.merged.at(key).map_or_else(|| Origin::new(self.file, 1, 1), |node| node.origin.clone())
+    }
+}
+
+/// The option that makes a serial port the kernel's console.
+fn console_option(console: Console) -> &'static str {
+    match console {
+        Console::TtyS0 => "console=ttyS0,115200n8",
+        Console::TtyS2 => "console=ttyS2,115200n8",
+        Console::TtyAma0 => "console=ttyAMA0",
+    }
+}
+
+/// The command line begins with an option that follows from the key `console`; the written ones come behind it.
+fn shift_command_line(origins: &mut BTreeMap<String, Origin>) {
+    const PREFIX: &str = "kernel.command-line.";
+    let index = |key: &str| key.strip_prefix(PREFIX)?.parse::<usize>().ok();
+    let written: Vec<_> = origins.keys().filter_map(|key| index(key)).collect();
+    let moved: Vec<_> = written
+        .into_iter()
+        .filter_map(|index| Some((index + 1, origins.remove(&format!("{PREFIX}{index}"))?)))
+        .collect();
+    origins.extend(moved.into_iter().map(|(index, origin)| (format!("{PREFIX}{index}"), origin)));
+    if let Some(console) = origins.get("console").cloned() {
+        origins.insert(format!("{PREFIX}0"), console);
+    }
+}
+
+fn for_arch(loaded: &LoadedRecipe, arch: Arch) -> (String, Recipe) {
+    let mut recipe = loaded.recipe.clone();
+    if let Some(prebuilt) = &mut recipe.prebuilt {
+        prebuilt.retain(|prebuilt| prebuilt.arch == arch);
+    }
+    (loaded.name.clone(), recipe)
+}
+
 fn names_only<S: serde::Serializer>(recipes: &[(String, Recipe)], to: S) -> Result<S::Ok, S::Error> {
     to.collect_seq(recipes.iter().map(|(name, _)| name))
+}
+
+fn options<S: serde::Serializer>(command_line: &str, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(command_line.split(' '))
+}
+
+fn size<S: serde::Serializer>(bytes: &u64, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&ByteSize(*bytes))
 }

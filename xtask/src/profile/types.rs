@@ -2,12 +2,15 @@
 //! profiles/pins.yaml: sparse, no defaults. The JSON schemas that editors use, and the checker of the
 //! documents, are made from these types; what the values mean together is decided in `spec`.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::scalar::{ByteSize, FileMode, GitRevision, Name, RelativePath, Sha256, Snapshot, Url};
+use super::scalar::{
+    ByteSize, CargoFeature, DebVersion, FileMode, GitRevision, GitUrl, InstallPath, KernelOption, LinkTarget,
+    LinuxVersion, LocalPath, Name, RelativePath, Sha256, Snapshot, Url, VolumeLabel,
+};
 
 /// An image: which kernel, at which trust level, with which payload, packed how.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -17,6 +20,7 @@ pub struct Profile {
     pub description: Option<String>,
     /// Layers under profiles/layers/, applied in this order before this file. Maps merge key by key, lists
     /// are appended, a scalar set later wins.
+    #[allow(dead_code, reason = "read in the documents, before there is a profile")]
     pub inherit: Option<Vec<Name>>,
     pub arch: Option<Arch>,
     pub vtl: Option<Vtl>,
@@ -30,7 +34,7 @@ pub struct Profile {
 
 /// Processor architecture, in the names of the Rust and GNU target triples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[schemars(extend("x-other-names" = {"amd64": "x86_64", "x64": "x86_64", "arm64": "aarch64"}))]
 pub enum Arch {
     #[serde(rename = "x86_64")]
     X86_64,
@@ -38,13 +42,63 @@ pub enum Arch {
     Aarch64,
 }
 
+impl Arch {
+    /// As one writes it in a profile.
+    pub fn name(self) -> &'static str {
+        match self {
+            Arch::X86_64 => "x86_64",
+            Arch::Aarch64 => "aarch64",
+        }
+    }
+}
+
 /// Hyper-V Virtual Trust Level (TLFS, chapter "Virtual Secure Mode"): 0 is a normal guest, 2 the paravisor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(try_from = "u8", into = "u8")]
-#[schemars(schema_with = "super::schema::vtl")]
 pub enum Vtl {
     Vtl0,
     Vtl2,
+}
+
+impl Vtl {
+    pub fn number(self) -> u8 {
+        match self {
+            Vtl::Vtl0 => 0,
+            Vtl::Vtl2 => 2,
+        }
+    }
+}
+
+impl TryFrom<u8> for Vtl {
+    type Error = String;
+
+    fn try_from(number: u8) -> Result<Self, String> {
+        match number {
+            0 => Ok(Vtl::Vtl0),
+            2 => Ok(Vtl::Vtl2),
+            _ => Err(format!("there is no profile for trust level {number}, only for 0 and 2")),
+        }
+    }
+}
+
+impl From<Vtl> for u8 {
+    fn from(vtl: Vtl) -> u8 {
+        vtl.number()
+    }
+}
+
+impl JsonSchema for Vtl {
+    fn schema_name() -> Cow<'static, str> {
+        "Vtl".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "Hyper-V Virtual Trust Level: 0 is a normal guest, 2 the paravisor.",
+            "type": "integer",
+            "enum": [0, 2],
+        })
+    }
 }
 
 /// Who starts the kernel.
@@ -71,6 +125,17 @@ pub enum Console {
     TtyAma0,
 }
 
+impl Console {
+    /// The device's name in the kernel.
+    pub fn name(self) -> &'static str {
+        match self {
+            Console::TtyS0 => "ttyS0",
+            Console::TtyS2 => "ttyS2",
+            Console::TtyAma0 => "ttyAMA0",
+        }
+    }
+}
+
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Kernel {
@@ -80,7 +145,7 @@ pub struct Kernel {
     /// Kconfig fragments: names of configs/NAME.config, composed in this order.
     pub fragments: Option<Vec<Name>>,
     /// Kernel command line, one option an item; the console is added by the tool.
-    pub command_line: Option<Vec<String>>,
+    pub command_line: Option<Vec<KernelOption>>,
 }
 
 /// Where the kernel's source comes from.
@@ -94,7 +159,7 @@ pub enum KernelSource {
     /// A revision of a Git repository.
     Git(GitSource),
     /// A local tree, absolute or relative to the project; built incrementally, so not hermetic.
-    Path(String),
+    Path(LocalPath),
 }
 
 /// A tarball (.tar.xz, .tar.gz, .tar.zst) with its digest.
@@ -104,13 +169,14 @@ pub struct ArchiveSource {
     pub url: Url,
     pub sha256: Sha256,
     /// Bytes; the download stops beyond it. Without it, 2 GiB is the limit.
+    #[schemars(range(min = 1))]
     pub size: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct GitSource {
-    pub url: Url,
+    pub url: GitUrl,
     /// Full commit id.
     pub revision: GitRevision,
 }
@@ -120,7 +186,8 @@ pub struct GitSource {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DeviceTree {
     pub machine: Option<Machine>,
-    /// Number of processors.
+    /// Number of processors; at most what the kernels are built for.
+    #[schemars(range(min = 1, max = 2048))]
     pub cpus: Option<u32>,
     /// RAM, e.g. `512MiB`.
     pub memory: Option<ByteSize>,
@@ -151,8 +218,7 @@ pub struct Disk {
     /// Size of the whole disk, a multiple of 1 MiB (Azure's rule), e.g. `256MiB`.
     pub size: Option<ByteSize>,
     /// Volume label of the EFI system partition: at most 11 characters of A-Z, 0-9, `_` and `-`.
-    #[schemars(regex(pattern = r"^[A-Z0-9_-]{1,11}$"))]
-    pub label: Option<String>,
+    pub label: Option<VolumeLabel>,
     /// EFI stub of the unified kernel image: an entry of profiles/pins.yaml.
     pub efi_stub: Option<Name>,
 }
@@ -161,7 +227,11 @@ pub struct Disk {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Pins {
+    #[schemars(extend("patternErrorMessage" = format!("expected {}", Name::WANTED)))]
     pub pins: BTreeMap<Name, Pin>,
+    /// Pins of the packages that together hold rustc and the standard library for aarch64, unpacked over each
+    /// other, for machines whose own Rust toolchain lacks that target.
+    pub rust_for_aarch64: Option<Vec<Name>>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -170,7 +240,7 @@ pub struct Pin {
     /// What it is and what uses it.
     pub description: String,
     /// Linux version, where the pin is a kernel source.
-    pub linux: Option<String>,
+    pub linux: Option<LinuxVersion>,
     /// The file wanted inside the package (for a kernel source: a tarball).
     pub member: Option<RelativePath>,
     pub deb: DebPin,
@@ -181,13 +251,14 @@ pub struct Pin {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DebPin {
     pub package: Name,
-    pub version: String,
+    pub version: DebVersion,
     pub architecture: DebArch,
     /// Suite in whose index `pins update` looks for a newer version.
     pub suite: Name,
     /// Path below a mirror's base address.
     pub pool: RelativePath,
     /// Bytes.
+    #[schemars(range(min = 1))]
     pub size: u64,
     pub sha256: Sha256,
     /// Time stamp of the permanent archive that still has it, `YYYYMMDDTHHMMSSZ`.
@@ -207,10 +278,11 @@ pub enum DebArch {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Recipe {
     /// One sentence: what it brings.
+    #[allow(dead_code, reason = "for readers of the recipe")]
     pub description: String,
-    /// A program built by cargo.
+    /// A program built by cargo. A recipe has this, `prebuilt`, or neither.
     pub cargo: Option<CargoBuild>,
-    /// A program that comes ready made.
+    /// A program that comes ready made: an entry for each architecture.
     pub prebuilt: Option<Vec<Prebuilt>>,
     /// Files of the recipe's folder.
     pub files: Option<Vec<RecipeFile>>,
@@ -226,9 +298,9 @@ pub struct CargoBuild {
     pub source: Option<CargoSource>,
     pub package: Name,
     pub binary: Name,
-    pub features: Option<Vec<String>>,
+    pub features: Option<Vec<CargoFeature>>,
     /// Absolute path in the initramfs.
-    pub install: String,
+    pub install: InstallPath,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -236,7 +308,7 @@ pub struct CargoBuild {
 pub enum CargoSource {
     Git(GitSource),
     /// A local crate, absolute or relative to the project; not hermetic.
-    Path(String),
+    Path(LocalPath),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -246,9 +318,11 @@ pub struct Prebuilt {
     pub url: Url,
     pub sha256: Sha256,
     /// Bytes; without it, 2 GiB is the limit.
+    #[schemars(range(min = 1))]
     pub size: Option<u64>,
     /// Absolute path in the initramfs.
-    pub install: String,
+    pub install: InstallPath,
+    /// Without it `0755`.
     pub mode: Option<FileMode>,
 }
 
@@ -258,14 +332,16 @@ pub struct RecipeFile {
     /// Path below the recipe's folder.
     pub source: RelativePath,
     /// Absolute path in the initramfs.
-    pub target: String,
+    pub target: InstallPath,
+    /// Without it `0644`.
     pub mode: Option<FileMode>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RecipeDirectory {
-    pub path: String,
+    pub path: InstallPath,
+    /// Without it `0755`.
     pub mode: Option<FileMode>,
 }
 
@@ -273,19 +349,24 @@ pub struct RecipeDirectory {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RecipeLink {
     /// Absolute path of the symbolic link in the initramfs.
-    pub path: String,
+    pub path: InstallPath,
     /// What it points to.
-    pub to: String,
+    pub to: LinkTarget,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RecipeNode {
-    pub path: String,
+    pub path: InstallPath,
     #[serde(rename = "type")]
     pub kind: NodeKind,
+    /// 12 bits in Linux.
+    #[schemars(range(max = 4095))]
     pub major: u32,
+    /// 20 bits in Linux.
+    #[schemars(range(max = 1_048_575))]
     pub minor: u32,
+    /// Without it `0600`.
     pub mode: Option<FileMode>,
 }
 

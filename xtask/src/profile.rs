@@ -1,0 +1,27 @@
+//! Profiles: from YAML files to a [`Spec`], which has everything decided, or to a report of all that is wrong.
+//!
+//! Files come through the [`Files`] trait; apart from that everything here is values in, values out.
+
+mod explain;
+mod files;
+mod layers;
+mod load;
+mod merge;
+mod payload;
+mod pins;
+mod rules;
+mod scalar;
+mod schema;
+pub mod spec;
+pub mod types;
+
+#[cfg(test)]
+mod tests;
+
+pub use explain::explain;
+pub use files::Project;
+pub use load::{load, load_all, rust_packages};
+pub use scalar::*;
+pub use schema::schemas;
+pub use spec::Spec;
+pub use types::{Arch, Vtl};

@@ -1,0 +1,239 @@
+//! Finds and reads the files of the profiles asked for, each once, and collects what is wrong with them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    sync::{Arc, LazyLock},
+};
+
+use super::{
+    files::Files,
+    layers,
+    payload::{self, LoadedRecipe},
+    pins::{self, LoadedPins},
+    scalar::Name,
+    spec::{self, Spec},
+    types::{DebPin, Pins, Profile, Recipe},
+};
+use crate::document::{self, Node, Origin, Problem, Problems, Shape, did_you_mean, list};
+
+pub(super) const PROFILES: &str = "profiles";
+pub(super) const LAYERS: &str = "profiles/layers";
+pub(super) const PINS: &str = "profiles/pins.yaml";
+pub(super) const RECIPES: &str = "recipes";
+
+pub(super) static PROFILE_SHAPE: LazyLock<Shape> = LazyLock::new(Shape::of::<Profile>);
+static PINS_SHAPE: LazyLock<Shape> = LazyLock::new(Shape::of::<Pins>);
+static RECIPE_SHAPE: LazyLock<Shape> = LazyLock::new(Shape::of::<Recipe>);
+
+/// Every profile of the project, in order of their names, or everything that is wrong with any of them, with
+/// any layer, with any recipe or with the pins.
+pub fn load_all(files: &dyn Files) -> Result<Vec<Spec>, Problems> {
+    let mut loader = Loader::new(files);
+    let names = loader.profile_names();
+    if names.is_empty() {
+        let message = "there is no profile: no file profiles/NAME.yaml";
+        loader.problems.push(Problem::new(Origin::file(&PROFILES.into()), message));
+    }
+    for layer in loader.layer_names() {
+        loader.layer(&layer);
+    }
+    for recipe in loader.recipe_names() {
+        loader.recipe(&recipe);
+    }
+    loader.finish(&names)
+}
+
+/// The profiles of these names, each once, in this order, or everything that is wrong with them and with what they use.
+pub fn load(files: &dyn Files, names: &[String]) -> Result<Vec<Spec>, Problems> {
+    let mut loader = Loader::new(files);
+    let known = loader.profile_names();
+    let mut seen = BTreeSet::new();
+    let names = names.iter().filter(|name| seen.insert(*name)).cloned();
+    let (present, absent): (Vec<_>, Vec<_>) = names.partition(|name| known.contains(name));
+    for name in absent {
+        let origin = Origin::file(&PROFILES.into());
+        let problem =
+            Problem::new(origin, format!("there is no profile `{name}`, only {}", list(&known, "and")));
+        let close = did_you_mean(&name, known.iter().map(String::as_str));
+        loader.problems.push(match close {
+            Some(close) => problem.hint(format!("did you mean `{close}`?")),
+            None => problem.hint(format!("a new profile is a new file, {PROFILES}/NAME.yaml")),
+        });
+    }
+    loader.finish(&present)
+}
+
+/// Names and packages of the Rust toolchain for aarch64 that profiles/pins.yaml has, in order.
+pub fn rust_packages(files: &dyn Files) -> Result<Vec<(String, DebPin)>, Problems> {
+    let mut loader = Loader::new(files);
+    let pins = loader.pins();
+    let pinned = |name: &Name| Some((name.to_string(), pins.as_ref()?.pins.get(name)?.deb.clone()));
+    let packages = pins.iter().flat_map(|pins| &pins.rust_for_aarch64).filter_map(pinned).collect();
+    loader.report(packages)
+}
+
+/// A file that could be read, checked on its own.
+pub(super) struct Document {
+    pub file: Arc<str>,
+    pub node: Node,
+    /// Whether nothing was wrong with it.
+    pub clean: bool,
+}
+
+/// Reads each file at most once. What is wrong goes to `problems`; None is for what can't be used.
+pub(super) struct Loader<'a> {
+    pub files: &'a dyn Files,
+    pub problems: Problems,
+    texts: BTreeMap<String, String>,
+    layers: BTreeMap<String, Option<Rc<Document>>>,
+    recipes: BTreeMap<String, Option<Rc<LoadedRecipe>>>,
+    pins: Option<Option<Rc<LoadedPins>>>,
+}
+
+impl<'a> Loader<'a> {
+    fn new(files: &'a dyn Files) -> Self {
+        Loader {
+            files,
+            problems: Problems::default(),
+            texts: BTreeMap::new(),
+            layers: BTreeMap::new(),
+            recipes: BTreeMap::new(),
+            pins: None,
+        }
+    }
+
+    fn finish(mut self, names: &[String]) -> Result<Vec<Spec>, Problems> {
+        self.pins();
+        let specs: Vec<_> = names.iter().filter_map(|name| self.profile(name)).collect();
+        let complete = specs.len() == names.len();
+        debug_assert!(complete || !self.problems.is_empty(), "a profile vanished without a reason");
+        self.report(specs)
+    }
+
+    /// `value` if nothing was wrong; otherwise the problems, each with the line it is about.
+    fn report<T>(self, value: T) -> Result<T, Problems> {
+        let Loader { mut problems, texts, .. } = self;
+        problems.add_excerpts(|file| texts.get(file).map(String::as_str));
+        problems.into_result(value)
+    }
+
+    fn profile(&mut self, name: &str) -> Option<Spec> {
+        let path = format!("{PROFILES}/{name}.yaml");
+        let document = self.document(&path, &PROFILE_SHAPE)?;
+        if Name::parse(name).is_none() {
+            let message = format!("the file's name makes no profile name: expected {}", Name::WANTED);
+            self.problems.push(Problem::new(Origin::file(&document.file), message).hint("rename the file"));
+        }
+        let merged = layers::resolve(self, &document)?;
+        spec::resolve(self, name, &document.file, &merged)
+    }
+
+    /// A layer; None if it isn't there (which is for the caller to report) or can't be read.
+    pub fn layer(&mut self, name: &str) -> Option<Rc<Document>> {
+        if let Some(known) = self.layers.get(name) {
+            return known.clone();
+        }
+        let document = self.document(&format!("{LAYERS}/{name}.yaml"), &PROFILE_SHAPE).map(Rc::new);
+        self.layers.insert(name.to_owned(), document.clone());
+        document
+    }
+
+    /// A recipe; None if it isn't there (which is for the caller to report) or is wrong.
+    pub fn recipe(&mut self, name: &str) -> Option<Rc<LoadedRecipe>> {
+        if let Some(known) = self.recipes.get(name) {
+            return known.clone();
+        }
+        let document = self.document(&format!("{RECIPES}/{name}/recipe.yaml"), &RECIPE_SHAPE);
+        let recipe = document.filter(|document| document.clean).and_then(|document| {
+            let recipe = self.typed(&document.node)?;
+            let loaded = LoadedRecipe { name: name.to_owned(), recipe, node: document.node };
+            payload::check_recipe(self.files, &loaded, &mut self.problems).then(|| Rc::new(loaded))
+        });
+        self.recipes.insert(name.to_owned(), recipe.clone());
+        recipe
+    }
+
+    /// The pins; None if they can't be used.
+    pub fn pins(&mut self) -> Option<Rc<LoadedPins>> {
+        if self.pins.is_none() {
+            let read = self.read_pins().map(Rc::new);
+            self.pins = Some(read);
+        }
+        self.pins.clone().flatten()
+    }
+
+    fn read_pins(&mut self) -> Option<LoadedPins> {
+        if !self.files.exists(PINS) {
+            let message = "the file is missing; it lists every download with its digest";
+            self.problems.push(Problem::new(Origin::file(&PINS.into()), message));
+            return None;
+        }
+        let document = self.document(PINS, &PINS_SHAPE)?;
+        if !document.clean {
+            return None;
+        }
+        let pins: Pins = self.typed(&document.node)?;
+        let rust_for_aarch64 = pins.rust_for_aarch64.unwrap_or_default();
+        let loaded = LoadedPins { pins: pins.pins, rust_for_aarch64, node: document.node };
+        pins::check(&loaded, &mut self.problems);
+        Some(loaded)
+    }
+
+    /// The typed value of a clean document.
+    pub fn typed<T: serde::de::DeserializeOwned>(&mut self, node: &Node) -> Option<T> {
+        node.to().map_err(|problem| self.problems.push(problem)).ok()
+    }
+
+    fn document(&mut self, path: &str, shape: &Shape) -> Option<Document> {
+        let file: Arc<str> = path.into();
+        let bytes = match self.files.read(path) {
+            Ok(bytes) => bytes?,
+            Err(error) => {
+                self.problems.push(Problem::new(Origin::file(&file), format!("can't be read: {error}")));
+                return None;
+            }
+        };
+        self.texts.insert(path.to_owned(), String::from_utf8_lossy(&bytes).into_owned());
+        let before = self.problems.0.len();
+        let node = document::parse(&file, &bytes, &mut self.problems)?;
+        document::check(&node, shape, &mut self.problems);
+        Some(Document { file, node, clean: self.problems.0.len() == before })
+    }
+
+    pub fn profile_names(&mut self) -> Vec<String> {
+        let mut names = self.yaml_names(PROFILES);
+        names.retain(|name| name != "pins");
+        names
+    }
+
+    pub fn layer_names(&mut self) -> Vec<String> {
+        self.yaml_names(LAYERS)
+    }
+
+    pub fn recipe_names(&mut self) -> Vec<String> {
+        let files = self.files;
+        let mut names = self.list(RECIPES);
+        names.retain(|name| files.exists(&format!("{RECIPES}/{name}/recipe.yaml")));
+        names
+    }
+
+    /// Names of the .yaml files in a folder, without the extension.
+    fn yaml_names(&mut self, folder: &str) -> Vec<String> {
+        let entries = self.list(folder);
+        for entry in entries.iter().filter(|entry| entry.ends_with(".yml")) {
+            let origin = Origin::file(&format!("{folder}/{entry}").into());
+            let problem = Problem::new(origin, "is not read: the names of these files end in .yaml");
+            self.problems.push(problem.hint("rename the file"));
+        }
+        entries.iter().filter_map(|entry| entry.strip_suffix(".yaml")).map(str::to_owned).collect()
+    }
+
+    fn list(&mut self, folder: &str) -> Vec<String> {
+        self.files.list(folder).unwrap_or_else(|error| {
+            let message = format!("the folder can't be read: {error}");
+            self.problems.push(Problem::new(Origin::file(&folder.into()), message));
+            Vec::new()
+        })
+    }
+}

@@ -1,0 +1,338 @@
+//! What can't work, though every single value is fine: combinations first, as a table, then quantities, the
+//! command line, and sources. Each rule says why, so that it can be argued with.
+
+use super::{
+    spec::Spec,
+    types::{Arch, Console, DebArch, Firmware, KernelSource, Machine, Vtl},
+};
+use crate::document::{Origin, Problem, Problems, list};
+
+const MIB: u64 = 1 << 20;
+/// The fewest clusters of FAT32 (65525, of one sector), its tables, and the GPT's 1 MiB at each end.
+const DISK_MIN_BYTES: u64 = 36 * MIB;
+/// The VHD format ends here: 2040 GiB.
+const DISK_MAX_BYTES: u64 = 2040 << 30;
+/// Kernel, its page tables, and the initramfs packed and unpacked.
+const MEMORY_MIN_BYTES: u64 = 64 * MIB;
+/// QEMU's virt machine has its first region of GICv3 redistributors at a fixed place; what doesn't fit moves.
+const QEMU_VIRT_CPUS_MAX: u32 = 123;
+/// COMMAND_LINE_SIZE of x86 and arm64, with the NUL behind it.
+const COMMAND_LINE_MAX_BYTES: usize = 2048;
+/// HYPERV_VTL_MODE depends on X86_64 before.
+const VTL_AARCH64_SINCE: (u32, u32) = (6, 16);
+
+/// Reports every rule that the spec breaks.
+pub(super) fn check(spec: &Spec, problems: &mut Problems) {
+    for combination in COMBINATIONS.iter().filter(|combination| (combination.broken)(spec)) {
+        problems.push(combination.problem(spec));
+    }
+    let rules = [disk, memory, cpus, options, command_line_length, kernel_source, vtl_version, efi_stub];
+    for rule in rules {
+        rule(spec, problems);
+    }
+}
+
+/// Values of several keys that exclude each other.
+struct Combination {
+    broken: fn(&Spec) -> bool,
+    /// The key most likely to be wrong, and the others in it.
+    at: &'static str,
+    with: &'static [&'static str],
+    reason: &'static str,
+    hint: &'static str,
+}
+
+/// In place of a key that isn't there: the place of a new one is the profile's own file.
+const NEW: &str = "";
+
+const COMBINATIONS: &[Combination] = &[
+    Combination {
+        broken: |spec| spec.arch == Arch::X86_64 && spec.console == Console::TtyAma0,
+        at: "console",
+        with: &["arch"],
+        reason: "ttyAMA0 is a PL011, an Arm serial port: no x86_64 machine has one",
+        hint: "use `ttyS0`, or at VTL2 `ttyS2`",
+    },
+    Combination {
+        broken: |spec| spec.arch == Arch::Aarch64 && spec.console != Console::TtyAma0,
+        at: "console",
+        with: &["arch"],
+        reason: "ttyS0 and ttyS2 are 16550s at PC addresses: Hyper-V and QEMU give aarch64 machines a PL011",
+        hint: "use `ttyAMA0`",
+    },
+    Combination {
+        broken: |spec| spec.vtl == Vtl::Vtl0 && spec.console == Console::TtyS2,
+        at: "console",
+        with: &["vtl"],
+        reason: "ttyS2 is the third serial port, and Hyper-V gives a VTL0 guest two",
+        hint: "use `ttyS0`",
+    },
+    Combination {
+        broken: |spec| spec.vtl == Vtl::Vtl2 && spec.firmware == Firmware::Uefi,
+        at: "firmware",
+        with: &["vtl"],
+        reason: "VTL2 is started by the host from an IGVM file, before any UEFI runs",
+        hint: "use `igvm`",
+    },
+    Combination {
+        broken: |spec| spec.vtl == Vtl::Vtl0 && spec.firmware == Firmware::Igvm,
+        at: "firmware",
+        with: &["vtl"],
+        reason: "a VTL0 guest of generation 2 boots by UEFI only; an IGVM file would be started at VTL2",
+        hint: "use `uefi`",
+    },
+    Combination {
+        broken: |spec| spec.arch == Arch::X86_64 && machine(spec) == Some(Machine::QemuVirt),
+        at: "device-tree.machine",
+        with: &["arch"],
+        reason: "QEMU's `virt` machine is aarch64",
+        hint: "at VTL2 use `hyperv-vtl2`; at VTL0 remove `device-tree`: x86_64 machines bring ACPI tables",
+    },
+    Combination {
+        broken: |spec| spec.vtl == Vtl::Vtl0 && machine(spec) == Some(Machine::HypervVtl2),
+        at: "device-tree.machine",
+        with: &["vtl"],
+        reason: "hyperv-vtl2 describes what VTL2 sees; a VTL0 guest would be told of devices it doesn't have",
+        hint: "use `qemu-virt`, or remove `device-tree`: Hyper-V describes VTL0 by ACPI tables",
+    },
+    Combination {
+        broken: |spec| is_x86_vtl2(spec) && !has_option(spec, "noxsave"),
+        at: NEW,
+        with: &["arch", "vtl"],
+        reason: "without `noxsave` the kernel panics at VTL2 on every processor that has XSAVE",
+        hint: "add `noxsave` to `kernel.command-line`",
+    },
+];
+
+impl Combination {
+    fn problem(&self, spec: &Spec) -> Problem {
+        let problem = Problem::new(origin(spec, self.at), self.reason).hint(self.hint);
+        let problem = self.with.iter().fold(problem, |problem, key| match spec.origin(key) {
+            Some(origin) => problem.related(origin.clone(), format!("`{key}` is set here")),
+            None => problem,
+        });
+        in_profile(spec, problem)
+    }
+}
+
+fn machine(spec: &Spec) -> Option<Machine> {
+    spec.device_tree.as_ref().map(|tree| tree.machine)
+}
+
+fn is_x86_vtl2(spec: &Spec) -> bool {
+    spec.arch == Arch::X86_64 && spec.vtl == Vtl::Vtl2
+}
+
+fn has_option(spec: &Spec, wanted: &str) -> bool {
+    spec.kernel.command_line.split(' ').any(|option| option == wanted)
+}
+
+fn disk(spec: &Spec, problems: &mut Problems) {
+    let size = spec.disk.size_bytes;
+    let reason = match size {
+        size if size < DISK_MIN_BYTES => {
+            format!(
+                "a disk of {size} bytes can't hold a FAT32 file system, as an EFI system partition is: 36 MiB"
+            )
+        }
+        size if size > DISK_MAX_BYTES => {
+            format!("the VHD format ends at 2040 GiB, and {size} bytes are more")
+        }
+        size if !size.is_multiple_of(MIB) => {
+            format!("Azure takes disks of whole MiB only, and {size} bytes are {} too many", size % MIB)
+        }
+        _ => return,
+    };
+    let close = size.clamp(DISK_MIN_BYTES, DISK_MAX_BYTES).div_ceil(MIB);
+    report(spec, problems, "disk.size", reason, format!("the nearest size that works is `{close}MiB`"));
+}
+
+fn memory(spec: &Spec, problems: &mut Problems) {
+    let Some(tree) = &spec.device_tree else { return };
+    let reason = match tree.memory_bytes {
+        size if size < MEMORY_MIN_BYTES => {
+            format!("{size} bytes of memory can't hold a kernel with its initramfs")
+        }
+        size if !size.is_multiple_of(MIB) => {
+            format!("memory comes in whole MiB, and {size} bytes are {} too many", size % MIB)
+        }
+        _ => return,
+    };
+    let hint = "64MiB is the least, 512MiB leaves room for a payload";
+    report(spec, problems, "device-tree.memory", reason, hint);
+}
+
+fn cpus(spec: &Spec, problems: &mut Problems) {
+    let Some(tree) = &spec.device_tree else { return };
+    if tree.machine == Machine::QemuVirt && tree.cpus > QEMU_VIRT_CPUS_MAX {
+        let reason = format!(
+            "QEMU's `virt` machine has interrupt redistributors for {QEMU_VIRT_CPUS_MAX} processors at their usual \
+             place; those of more lie where a device tree made in advance can't know"
+        );
+        report(spec, problems, "device-tree.cpus", reason, format!("at most {QEMU_VIRT_CPUS_MAX}"));
+    }
+}
+
+/// Options of the kernel command line, one by one.
+fn options(spec: &Spec, problems: &mut Problems) {
+    let options: Vec<_> = spec.kernel.command_line.split(' ').collect();
+    for (index, option) in options.iter().enumerate().skip(1) {
+        if let Some((reason, hint)) = wrong_option(spec, option) {
+            report(spec, problems, &format!("kernel.command-line.{index}"), reason, hint);
+        }
+    }
+}
+
+/// Why an option of the command line can't be there, and what to do.
+fn wrong_option(spec: &Spec, option: &str) -> Option<(String, &'static str)> {
+    let (name, value) = option.split_once('=').unwrap_or((option, ""));
+    let x86 = spec.arch == Arch::X86_64;
+    let (reason, hint) = match (name, value) {
+        ("console", device) => return wrong_console(spec, device),
+        ("acpi", "off") if is_x86_vtl2(spec) => {
+            ("`acpi=off` takes the local APIC with it, so that Hyper-V's set-up never runs", "remove it")
+        }
+        ("acpi", "off") if x86 => (
+            "with `acpi=off` a generation 2 machine has no VMBus: its ACPI tables are what announces it",
+            "remove it",
+        ),
+        ("nolapic" | "disableapic", "") if x86 => {
+            ("Hyper-V's set-up needs the local APIC: without it no VMBus is found", "remove it")
+        }
+        ("initrd", _) => (
+            "`initrd=` names a file on the EFI system partition; the payload is inside the kernel's image",
+            "remove it",
+        ),
+        ("noinitrd", "") => {
+            ("the payload is an initramfs: with `noinitrd` nothing would be process 1", "remove it")
+        }
+        ("printk.devkmsg", "off") => (
+            "with `printk.devkmsg=off` the payload can't write to the kernel log, where it says that it is ready",
+            "use `printk.devkmsg=on`",
+        ),
+        ("nopv", "") if is_x86_vtl2(spec) => {
+            ("`nopv` switches Hyper-V's guest support off, and VTL2 is nothing without it", "remove it")
+        }
+        _ => return None,
+    };
+    Some((reason.to_owned(), hint))
+}
+
+/// The key `console` decides on the serial port. A virtual terminal beside it is for screens, which VTL0 has.
+fn wrong_console(spec: &Spec, device: &str) -> Option<(String, &'static str)> {
+    let device = device.split(',').next().unwrap_or_default();
+    let number = device.strip_prefix("tty").filter(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()));
+    let own = spec.console.name();
+    match number {
+        Some(_) if spec.vtl == Vtl::Vtl0 => None,
+        Some(_) => Some((format!("`{device}` is a screen, and VTL2 has none"), "remove it")),
+        None if device == own => Some((
+            format!("`console={device}` is there already: it follows from the key `console`"),
+            "remove this option",
+        )),
+        None => Some((
+            format!("`console={device}` contradicts the key `console`, which is `{own}`"),
+            "change the key `console`, and remove this option",
+        )),
+    }
+}
+
+fn command_line_length(spec: &Spec, problems: &mut Problems) {
+    let length = spec.kernel.command_line.len() + 1;
+    if length > COMMAND_LINE_MAX_BYTES {
+        let reason = format!(
+            "the command line takes {length} bytes with its final NUL; kernels cut it at {COMMAND_LINE_MAX_BYTES}"
+        );
+        report(spec, problems, "kernel.command-line", reason, "remove some options");
+    }
+}
+
+fn kernel_source(spec: &Spec, problems: &mut Problems) {
+    match &spec.kernel.source {
+        KernelSource::Pin(name) if spec.kernel.pin.as_ref().is_some_and(|pin| pin.linux.is_none()) => {
+            let reason = format!("the pin `{name}` is no kernel source: it has no key `linux`");
+            let hint = "name a pin of a Linux source package";
+            report(spec, problems, "kernel.source.pin", reason, hint);
+        }
+        KernelSource::Archive(archive) => {
+            let extensions = [".tar.xz", ".tar.gz", ".tgz", ".tar.zst"];
+            let path = archive.url.as_str().split(['?', '#']).next().unwrap_or_default();
+            if !extensions.iter().any(|extension| path.ends_with(extension)) {
+                let reason =
+                    format!("can't tell the archive's format: it ends in none of {}", list(extensions, "or"));
+                report(
+                    spec,
+                    problems,
+                    "kernel.source.archive.url",
+                    reason,
+                    "give the address of a source tarball",
+                );
+            }
+        }
+        KernelSource::Path(_) if !spec.kernel.patches.is_empty() => {
+            let reason = "a local tree is built as it is: patches would change your files";
+            report(spec, problems, "kernel.patches", reason, "apply them there, or use a `git` source");
+        }
+        KernelSource::Pin(_) | KernelSource::Git(_) | KernelSource::Path(_) => {}
+    }
+}
+
+fn vtl_version(spec: &Spec, problems: &mut Problems) {
+    let Some(version) = spec.kernel.pin.as_ref().and_then(|pin| pin.linux.as_ref()) else { return };
+    if spec.arch == Arch::Aarch64 && spec.vtl == Vtl::Vtl2 && version.series() < VTL_AARCH64_SINCE {
+        let reason =
+            format!("Linux {version} has no HYPERV_VTL_MODE on aarch64 (it depends on X86_64 before 6.16)");
+        report(spec, problems, "kernel.source.pin", reason, "name a pin of Linux 6.16 or later");
+    }
+}
+
+fn efi_stub(spec: &Spec, problems: &mut Problems) {
+    let pin = &spec.disk.efi_stub_pin;
+    let name = &spec.disk.efi_stub;
+    let (deb_arch, file) = match spec.arch {
+        Arch::X86_64 => (DebArch::Amd64, "linuxx64.efi.stub"),
+        Arch::Aarch64 => (DebArch::Arm64, "linuxaa64.efi.stub"),
+    };
+    let reason = match &pin.member {
+        Some(member) if member.as_str().rsplit('/').next() != Some(file) => {
+            format!("the pin `{name}` gives {member}, and the EFI stub for {} is {file}", spec.arch.name())
+        }
+        None => {
+            format!("the pin `{name}` doesn't say which file of the package is the EFI stub (key `member`)")
+        }
+        Some(_) if pin.deb.architecture != deb_arch => {
+            let found = pin.deb.architecture.name();
+            format!(
+                "the pin `{name}` is for {found}, and firmware of {} runs no such program",
+                spec.arch.name()
+            )
+        }
+        Some(_) => return,
+    };
+    report(spec, problems, "disk.efi-stub", reason, format!("name a pin for {}", spec.arch.name()));
+}
+
+fn report(
+    spec: &Spec,
+    problems: &mut Problems,
+    key: &str,
+    reason: impl Into<String>,
+    hint: impl Into<String>,
+) {
+    let problem = Problem::new(origin(spec, key), reason).hint(hint);
+    problems.push(in_profile(spec, problem));
+}
+
+/// A rule may be broken by a value in a layer that is right for other profiles.
+fn in_profile(spec: &Spec, problem: Problem) -> Problem {
+    if problem.origin.file == spec.file {
+        return problem;
+    }
+    problem.related(Origin::file(&spec.file), "in this profile")
+}
+
+/// The place of a key, or of what it is part of.
+fn origin(spec: &Spec, key: &str) -> Origin {
+    let mut keys = std::iter::successors(Some(key), |key| key.rsplit_once('.').map(|(parent, _)| parent));
+    keys.find_map(|key| spec.origin(key)).cloned().unwrap_or_else(|| Origin::new(&spec.file, 1, 1))
+}

@@ -1,0 +1,21 @@
+//! The JSON schemas under profiles/schema/, by which editors complete and check the YAML files.
+
+use schemars::JsonSchema;
+
+use super::types::{Pins, Profile, Recipe};
+use crate::document::json_schema;
+
+/// Path relative to the project and content of each schema file.
+pub fn schemas() -> Vec<(&'static str, String)> {
+    vec![
+        ("profiles/schema/pins.schema.json", text::<Pins>()),
+        ("profiles/schema/profile.schema.json", text::<Profile>()),
+        ("profiles/schema/recipe.schema.json", text::<Recipe>()),
+    ]
+}
+
+fn text<T: JsonSchema>() -> String {
+    let schema = json_schema::<T>();
+    // A schema is a JSON value already; printing one can't fail.
+    format!("{:#}\n", schema.as_value())
+}
