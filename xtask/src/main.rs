@@ -1,3 +1,77 @@
-mod document;
+//! `cargo xtask`: the command line of vtlforge and every effect it has. See docs/ARCHITECTURE.md.
 
-fn main() {}
+mod digest;
+mod document;
+mod execute;
+mod export;
+mod fetch;
+mod host;
+mod kernel;
+mod manifest;
+mod plan;
+mod profile;
+mod report;
+mod signals;
+mod store;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Builds reproducible bootable images for Hyper-V's Virtual Trust Levels.
+#[derive(Parser, Debug)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, arg_required_else_help = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    /// Build the images of profiles: kernel, payload, disk
+    BuildImage(verbs::build_image::BuildImage),
+    /// Show what a build would do, and why what is not in the store isn't
+    Plan(verbs::plan::PlanVerb),
+    /// Say where a value comes from, who asks for a kernel symbol, what a step is made from
+    Explain(verbs::explain::Explain),
+    /// Check, print or compare kernel configurations without building
+    #[command(subcommand)]
+    Config(verbs::config::Config),
+    /// List what this machine lacks, and the command that mends it
+    Doctor(verbs::doctor::Doctor),
+    /// Look after profiles/pins.yaml
+    #[command(subcommand)]
+    Pins(verbs::pins::Pins),
+    /// Write the JSON schemas that editors use, made from the profile's types
+    Schema(verbs::schema::Schema),
+    /// Run the whole test suite
+    Test(verbs::test::Test),
+    /// Compare with what one would use instead
+    Bench(verbs::bench::Bench),
+}
+
+fn main() -> ExitCode {
+    match run(CommandLine::parse().verb) {
+        Ok(status) => status,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(verb: Verb) -> anyhow::Result<ExitCode> {
+    match verb {
+        Verb::BuildImage(arguments) => verbs::build_image::run(&arguments)?,
+        Verb::Plan(arguments) => verbs::plan::run(&arguments)?,
+        Verb::Explain(arguments) => verbs::explain::run(&arguments)?,
+        Verb::Config(arguments) => verbs::config::run(&arguments)?,
+        Verb::Doctor(arguments) => return verbs::doctor::run(&arguments),
+        Verb::Pins(arguments) => return verbs::pins::run(&arguments),
+        Verb::Schema(arguments) => verbs::schema::run(&arguments)?,
+        Verb::Test(arguments) => verbs::test::run(&arguments)?,
+        Verb::Bench(arguments) => verbs::bench::run(&arguments)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,206 @@
+//! The artifacts of every profile before judges that nobody here wrote.
+
+mod harness;
+
+use std::{fs, path::Path};
+
+use harness::{PROFILES, built, folder, judge};
+
+const MIB: u64 = 1 << 20;
+
+#[test]
+fn checksums_and_manifest_agree_with_the_files() {
+    for profile in PROFILES {
+        let out = built(profile);
+        judge(
+            "sh",
+            &["-c", &format!("cd '{}' && sha256sum --quiet --strict --check SHA256SUMS", out.display())],
+        );
+        let manifest: serde_json::Value =
+            serde_json::from_slice(&fs::read(out.join("manifest.json")).unwrap()).unwrap();
+        assert_eq!(manifest["hermetic"], true, "{profile}");
+        for output in manifest["outputs"].as_array().unwrap() {
+            let name = output["name"].as_str().unwrap();
+            let size = fs::metadata(out.join(name)).unwrap().len();
+            assert_eq!(output["size-bytes"], size, "{profile}/{name}");
+        }
+        let text = manifest.to_string();
+        for foreign in [env!("CARGO_MANIFEST_DIR"), out.to_str().unwrap()] {
+            assert!(!text.contains(foreign), "{profile}: the manifest names {foreign}");
+        }
+    }
+}
+
+#[test]
+fn disks_are_sound_for_sgdisk_fsck_and_mtools() {
+    for profile in PROFILES {
+        let out = built(profile);
+        let disk = out.join("disk.raw");
+        let disk = disk.to_str().unwrap();
+        let verdict = judge("sgdisk", &["-v", disk]);
+        assert!(verdict.contains("No problems found"), "{profile}: {verdict}");
+        assert!(!verdict.contains("Warning"), "{profile}: {verdict}");
+
+        let info = judge("sgdisk", &["-i", "1", disk]);
+        assert!(info.contains("C12A7328-F81F-11D2-BA4B-00A0C93EC93B"), "{profile}: not an ESP: {info}");
+        let first: u64 = number_after(&info, "First sector: ");
+        let sectors: u64 = number_after(&info, "Partition size: ");
+
+        let esp = folder(&format!("esp-{profile}")).join("esp.img");
+        let of = format!("of={}", esp.display());
+        let (skip, count) = (format!("skip={first}"), format!("count={sectors}"));
+        judge("dd", &[&format!("if={disk}"), &of, "bs=512", &skip, &count, "conv=sparse", "status=none"]);
+        let silent = judge("fsck.fat", &["-n", esp.to_str().unwrap()]);
+        // One line with the version, one with the count of files: nothing to complain about.
+        assert_eq!(silent.lines().count(), 2, "{profile}: {silent}");
+
+        let wanted: &[&str] = match profile {
+            "x86_64-vtl0" => &["::/EFI/BOOT/BOOTX64.EFI"],
+            "aarch64-vtl0" => &["::/EFI/BOOT/BOOTAA64.EFI"],
+            _ => &[
+                "::/vtl2/kernel",
+                "::/vtl2/initramfs.cpio.zst",
+                "::/vtl2/platform.dtb",
+                "::/vtl2/cmdline.txt",
+            ],
+        };
+        let files = judge("mdir", &["-i", esp.to_str().unwrap(), "-b", "-/", "::"]);
+        for path in wanted {
+            assert!(files.contains(path), "{profile}: no {path} in\n{files}");
+        }
+        let (inside, beside) = match profile.ends_with("vtl0") {
+            true => (wanted[0], "uki.efi"),
+            false => (wanted[0], "kernel"),
+        };
+        let copy = esp.with_file_name("copy");
+        judge("mcopy", &["-n", "-i", esp.to_str().unwrap(), inside, copy.to_str().unwrap()]);
+        assert!(
+            fs::read(&copy).unwrap() == fs::read(out.join(beside)).unwrap(),
+            "{profile}: {inside} differs"
+        );
+    }
+}
+
+#[test]
+fn vhds_are_what_azure_takes() {
+    for profile in PROFILES {
+        let out = built(profile);
+        let (raw, vhd) = (out.join("disk.raw"), out.join("disk.vhd"));
+        let size = fs::metadata(&raw).unwrap().len();
+        assert_eq!(size % MIB, 0, "{profile}");
+        assert_eq!(fs::metadata(&vhd).unwrap().len(), size + 512, "{profile}");
+        let info = judge("qemu-img", &["info", "--output=json", "-f", "vpc", vhd.to_str().unwrap()]);
+        let info: serde_json::Value = serde_json::from_str(&info).unwrap();
+        assert_eq!(info["virtual-size"], size, "{profile}");
+        let arguments = ["compare", "-f", "raw", "-F", "vpc", raw.to_str().unwrap(), vhd.to_str().unwrap()];
+        judge("qemu-img", &arguments);
+        let footer = &fs::read(&vhd).unwrap()[size as usize..];
+        assert_eq!(&footer[..8], b"conectix");
+        assert_eq!(footer[63], 2, "{profile}: not a fixed disk");
+    }
+}
+
+#[test]
+fn disks_are_sparse() {
+    use std::os::unix::fs::MetadataExt as _;
+    for profile in PROFILES {
+        let out = built(profile);
+        for name in ["disk.raw", "disk.vhd"] {
+            let metadata = fs::metadata(out.join(name)).unwrap();
+            let content: u64 = ["kernel", "initramfs.cpio.zst"]
+                .iter()
+                .map(|name| fs::metadata(out.join(name)).unwrap().len())
+                .sum();
+            assert!(
+                metadata.blocks() * 512 < content + 3 * MIB,
+                "{profile}/{name} takes {} blocks",
+                metadata.blocks()
+            );
+        }
+    }
+}
+
+#[test]
+fn unified_kernel_images_hold_what_lies_beside_them() {
+    for (profile, machine) in [("x86_64-vtl0", "pei-x86-64"), ("aarch64-vtl0", "pei-aarch64")] {
+        let out = built(profile);
+        let uki = out.join("uki.efi");
+        // binutils of the image's own architecture reads it.
+        let objdump = match profile {
+            "x86_64-vtl0" => "objdump",
+            _ => "aarch64-linux-gnu-objdump",
+        };
+        let headers = judge(objdump, &["-h", uki.to_str().unwrap()]);
+        assert!(headers.contains(machine), "{profile}: {headers}");
+        let objcopy = objdump.replace("objdump", "objcopy");
+        let folder = folder(&format!("uki-{profile}"));
+        for (section, file) in [(".linux", "kernel"), (".initrd", "initramfs.cpio.zst")] {
+            let to = folder.join(file);
+            let dump = format!("{section}={}", to.display());
+            judge(&objcopy, &["-O", "binary", "--dump-section", &dump, uki.to_str().unwrap(), "/dev/null"]);
+            let (dumped, original) = (fs::read(&to).unwrap(), fs::read(out.join(file)).unwrap());
+            assert!(dumped.starts_with(&original), "{profile}: {section} differs from {file}");
+            assert!(
+                dumped[original.len()..].iter().all(|byte| *byte == 0),
+                "{profile}: {section} has a tail"
+            );
+        }
+    }
+}
+
+#[test]
+fn device_trees_satisfy_dtc() {
+    for profile in PROFILES {
+        let out = built(profile);
+        let dtb = out.join("platform.dtb");
+        if profile == "x86_64-vtl0" {
+            assert!(!dtb.exists(), "a PC guest takes its machine from ACPI");
+            continue;
+        }
+        let again = folder(&format!("dtb-{profile}"));
+        let normal = |from: &Path, format: &str, to: &str| {
+            let to = again.join(to);
+            let arguments =
+                ["-s", "-I", format, "-O", "dts", "-o", to.to_str().unwrap(), from.to_str().unwrap()];
+            let mut command = std::process::Command::new("dtc");
+            let said = harness::run(command.args(arguments));
+            assert_eq!((said.status, said.stderr.as_str()), (0, ""), "{profile}: dtc complains");
+            fs::read_to_string(to).unwrap()
+        };
+        assert_eq!(
+            normal(&dtb, "dtb", "a.dts"),
+            normal(&out.join("platform.dts"), "dts", "b.dts"),
+            "{profile}"
+        );
+    }
+}
+
+#[test]
+fn initramfs_is_what_the_recipe_says() {
+    for profile in PROFILES {
+        let out = built(profile);
+        let archive = folder(&format!("initramfs-{profile}")).join("initramfs.cpio");
+        let unpacked = zstd::decode_all(fs::File::open(out.join("initramfs.cpio.zst")).unwrap()).unwrap();
+        fs::write(&archive, unpacked).unwrap();
+        let listing = judge("sh", &["-c", &format!("cpio --quiet -itv < '{}'", archive.display())]);
+        let has = |mode: &str, name: &str| {
+            listing.lines().any(|line| line.starts_with(mode) && line.split_whitespace().last() == Some(name))
+        };
+        assert!(has("-rwxr-xr-x", "init"), "{profile}: {listing}");
+        assert!(has("crw", "dev/console"), "{profile}: {listing}");
+    }
+}
+
+#[test]
+fn configurations_keep_the_trust_level() {
+    for profile in PROFILES {
+        let config = fs::read_to_string(built(profile).join("kernel.config")).unwrap();
+        let is_vtl2 = profile.ends_with("vtl2");
+        assert_eq!(config.contains("\nCONFIG_HYPERV_VTL_MODE=y\n"), is_vtl2, "{profile}");
+    }
+}
+
+fn number_after(text: &str, label: &str) -> u64 {
+    let rest = text.split(label).nth(1).unwrap_or_else(|| panic!("no {label:?} in {text}"));
+    rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+}

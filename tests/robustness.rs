@@ -1,0 +1,228 @@
+//! Killed at any instant, short of disk, twice at once, with a damaged store: nothing is corrupt, nothing is
+//! lost, and the next build gives the same bytes.
+//!
+//! The sample keeps the steps that take minutes (kernels, downloads) in a copy of the user's store and lets the
+//! rest run again and again; `--exhaustive` begins with nothing but the downloads.
+
+mod harness;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use harness::{Random, built, folder, is_exhaustive, run, xtask};
+
+const PROFILE: &str = "x86_64-vtl0";
+const SEED: u64 = 0x76746c666f726765;
+
+/// Kinds of steps whose outputs the sample takes as given.
+const KEPT: [&str; 6] =
+    ["fetch-deb", "fetch-url", "unpack-source", "unpack-debs", "resolve-kconfig", "build-kernel"];
+
+/// A store of the test's own.
+struct OwnStore {
+    store: PathBuf,
+    out: PathBuf,
+}
+
+impl OwnStore {
+    /// A copy, by hard links, of those steps of `PROFILE` whose kind `keep` accepts.
+    fn new(name: &str, keep: impl Fn(&str) -> bool) -> OwnStore {
+        let root = folder(name);
+        let own = OwnStore { store: root.join("store"), out: root.join("out") };
+        built(PROFILE);
+        let steps = own.store.join("v1/steps");
+        fs::create_dir_all(&steps).unwrap();
+        let user_store = user_store();
+        for (kind, key) in steps_of_plan(None) {
+            if keep(&kind) {
+                let from = user_store.join("v1/steps").join(&key);
+                harness::judge("cp", &["-al", from.to_str().unwrap(), steps.to_str().unwrap()]);
+            }
+        }
+        own
+    }
+
+    fn command(&self) -> Command {
+        let mut command = xtask();
+        command
+            .args(["build-image", PROFILE, "--offline", "--store"])
+            .arg(&self.store)
+            .arg("--out")
+            .arg(&self.out);
+        command
+    }
+
+    fn sums(&self) -> String {
+        fs::read_to_string(self.out.join(PROFILE).join("SHA256SUMS")).unwrap()
+    }
+
+    /// Forgets what the sample builds, so that the next build has something to do.
+    fn forget(&self) {
+        for (kind, key) in steps_of_plan(Some(&self.store)) {
+            if !is_kept(&kind) {
+                let _ = fs::remove_dir_all(self.store.join("v1/steps").join(key));
+            }
+        }
+    }
+}
+
+fn is_kept(kind: &str) -> bool {
+    match is_exhaustive() {
+        true => kind.starts_with("fetch") || kind == "vendor-crates",
+        false => KEPT.contains(&kind) || kind == "vendor-crates",
+    }
+}
+
+/// Where builds without --store keep their steps.
+fn user_store() -> PathBuf {
+    let info = fs::read(built(PROFILE).join("build-info.json")).unwrap();
+    let info: serde_json::Value = serde_json::from_slice(&info).unwrap();
+    Path::new(info["store"].as_str().unwrap()).parent().unwrap().to_path_buf()
+}
+
+/// Kind and key of every step of `PROFILE` that the store has.
+fn steps_of_plan(store: Option<&Path>) -> Vec<(String, String)> {
+    let mut command = xtask();
+    command.args(["plan", PROFILE, "--format", "json"]);
+    if let Some(store) = store {
+        command.arg("--store").arg(store);
+    }
+    let plan: serde_json::Value = serde_json::from_str(&run(&mut command).expect("plan")).unwrap();
+    let steps = plan["steps"].as_array().unwrap().iter();
+    let known = steps.filter_map(|step| {
+        let kind = step["action"]["kind"].as_str().unwrap().to_string();
+        Some((kind, step["key"].as_str()?.to_string()))
+    });
+    known.collect()
+}
+
+#[test]
+fn a_build_killed_at_random_instants_gives_the_same_bytes() {
+    let undisturbed = fs::read_to_string(built(PROFILE).join("SHA256SUMS")).unwrap();
+    let own = OwnStore::new("kill", is_kept);
+    let started = Instant::now();
+    run(&mut own.command()).expect("the build that measures how long one takes");
+    let whole_ms = started.elapsed().as_millis() as u64;
+    own.forget();
+
+    let mut random = Random::new(SEED);
+    let (mut killed, mut finished) = (0, 0);
+    while killed < 25 {
+        let instant = Duration::from_millis(random.below(whole_ms));
+        let mut build = spawn(own.command());
+        std::thread::sleep(instant);
+        match build.try_wait().unwrap() {
+            Some(status) => {
+                assert!(status.success(), "a build after {killed} kills failed");
+                assert_eq!(own.sums(), undisturbed, "after {killed} kills");
+                finished += 1;
+                own.forget();
+            }
+            None => {
+                build.kill().unwrap();
+                build.wait().unwrap();
+                killed += 1;
+            }
+        }
+        let sums = own.out.join(PROFILE).join("SHA256SUMS");
+        if sums.exists() {
+            check_sums(sums.parent().unwrap());
+        }
+    }
+    run(&mut own.command()).expect("the build after all kills");
+    assert_eq!(own.sums(), undisturbed, "{killed} kills, {finished} finished between");
+    check_sums(&own.out.join(PROFILE));
+    let left: Vec<_> = fs::read_dir(own.store.join("v1/work")).unwrap().collect();
+    assert!(left.is_empty(), "a build left its work folders behind: {left:?}");
+}
+
+#[test]
+fn two_builds_at_once_share_the_work() {
+    let undisturbed = fs::read_to_string(built(PROFILE).join("SHA256SUMS")).unwrap();
+    let own = OwnStore::new("twice", |kind| KEPT.contains(&kind) || kind == "vendor-crates");
+    let builds = [spawn(own.command()), spawn(own.command())];
+    for build in builds {
+        let output = build.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert_eq!(own.sums(), undisturbed);
+}
+
+#[test]
+fn a_damaged_entry_is_found_and_made_again() {
+    let own = OwnStore::new("damage", |kind| KEPT.contains(&kind) || kind == "vendor-crates");
+    run(&mut own.command()).expect("build");
+    let before = own.sums();
+    let uki = steps_of_plan(Some(&own.store)).into_iter().find(|(kind, _)| kind == "build-uki").unwrap().1;
+    let path = own.store.join("v1/steps").join(uki).join("out/uki.efi");
+    let mut content = fs::read(&path).unwrap();
+    content[4096] ^= 1;
+    // The file is read-only for whoever means well.
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, content).unwrap();
+    fs::remove_dir_all(&own.out).unwrap();
+    let said = run(&mut own.command());
+    assert!(said.stderr.contains("damage"), "{}", said.stderr);
+    said.expect("build over a damaged store");
+    assert_eq!(own.sums(), before);
+}
+
+#[test]
+fn artifacts_that_were_changed_or_removed_come_back_and_own_files_stay() {
+    let own = OwnStore::new("out", |_| true);
+    run(&mut own.command()).expect("build");
+    let before = own.sums();
+    let folder = own.out.join(PROFILE);
+    fs::write(folder.join("notes.txt"), "mine").unwrap();
+    fs::write(folder.join("kernel"), "not a kernel").unwrap();
+    fs::remove_file(folder.join("uki.efi")).unwrap();
+    run(&mut own.command()).expect("build");
+    assert_eq!(own.sums(), before);
+    check_sums(&folder);
+    assert_eq!(fs::read_to_string(folder.join("notes.txt")).unwrap(), "mine");
+}
+
+#[test]
+fn a_full_disk_is_told_and_survived() {
+    let own = OwnStore::new("full", |kind| KEPT.contains(&kind) || kind == "vendor-crates");
+    let undisturbed = fs::read_to_string(built(PROFILE).join("SHA256SUMS")).unwrap();
+    // The output goes to a file system of 4 MiB, mounted in a namespace of the test's own.
+    let small = folder("small");
+    let mut build = Command::new("unshare");
+    let script = "mount -t tmpfs -o size=4m none \"$1\" && shift && exec \"$@\"";
+    build.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]).arg(&small);
+    build
+        .arg(env!("CARGO_BIN_EXE_xtask"))
+        .args(["build-image", PROFILE, "--offline", "--store"])
+        .arg(&own.store);
+    build.arg("--out").arg(small.join("out")).current_dir(harness::project());
+    let said = run(&mut build);
+    assert_ne!(said.status, 0, "{}", said.stderr);
+    assert!(said.stderr.contains("No space left on device"), "{}", said.stderr);
+    assert!(said.stderr.contains("hint:"), "{}", said.stderr);
+    run(&mut own.command()).expect("the build after the full disk");
+    assert_eq!(own.sums(), undisturbed);
+}
+
+#[test]
+fn offline_says_everything_that_is_missing_at_once() {
+    let own = OwnStore::new("offline", |_| false);
+    let said = run(&mut own.command());
+    assert_ne!(said.status, 0);
+    for missing in ["linux-source-7.3", "systemd-boot-efi", "--mirror DIR"] {
+        assert!(said.stderr.contains(missing), "no {missing} in {}", said.stderr);
+    }
+}
+
+fn spawn(mut command: Command) -> Child {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn check_sums(folder: &Path) {
+    let script = format!("cd '{}' && sha256sum --quiet --strict --check SHA256SUMS", folder.display());
+    harness::judge("sh", &["-c", &script]);
+}

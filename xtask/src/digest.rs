@@ -1,0 +1,116 @@
+//! SHA-256 digests of bytes, files and canonical JSON: the names by which steps and artifacts are known.
+
+use std::{fmt, fs::File, io, path::Path, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// A SHA-256 digest (FIPS 180-4), shown as 64 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    pub fn of(bytes: &[u8]) -> Digest {
+        Digest(Sha256::digest(bytes).into())
+    }
+
+    /// Digest of a value's canonical JSON: keys sorted, no white space.
+    ///
+    /// Values handed here are our own types with string keys, so serialisation can't fail.
+    pub fn of_json<T: Serialize>(value: &T) -> Digest {
+        Digest::of(canonical_json(value).as_bytes())
+    }
+
+    /// Digest and length in bytes of a file's content.
+    pub fn of_file(path: &Path) -> io::Result<(Digest, u64)> {
+        let mut hasher = Sha256::new();
+        let size_bytes =
+            io::copy(&mut io::BufReader::with_capacity(1 << 20, File::open(path)?), &mut hasher)?;
+        Ok((Digest(hasher.finalize().into()), size_bytes))
+    }
+
+    /// The first 12 digits: enough to tell digests apart on a screen.
+    pub fn short(&self) -> String {
+        self.to_string()[..12].to_string()
+    }
+}
+
+/// JSON with sorted keys and no white space, so that equal values have equal text.
+pub fn canonical_json<T: Serialize>(value: &T) -> String {
+    let mut value = serde_json::to_value(value).expect("our own types serialise");
+    value.sort_all_objects();
+    value.to_string()
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({})", self.short())
+    }
+}
+
+/// A text that isn't 64 lower-case hexadecimal digits.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not a SHA-256 digest (64 lower-case hexadecimal digits)")]
+pub struct NotADigest(String);
+
+impl FromStr for Digest {
+    type Err = NotADigest;
+
+    fn from_str(text: &str) -> Result<Digest, NotADigest> {
+        let wrong = || NotADigest(text.to_string());
+        if text.len() != 64 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(wrong());
+        }
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+            let pair = std::str::from_utf8(pair).map_err(|_| wrong())?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong())?;
+        }
+        Ok(Digest(bytes))
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = NotADigest;
+
+    fn try_from(text: String) -> Result<Digest, NotADigest> {
+        text.parse()
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> String {
+        digest.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_round_trip_and_refuse_other_text() {
+        let digest = Digest::of(b"abc");
+        // FIPS 180-4, example B.1.
+        assert_eq!(digest.to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(digest.to_string().parse::<Digest>().unwrap(), digest);
+        for wrong in ["", "ba78", &"g".repeat(64), &"A".repeat(64)] {
+            assert!(wrong.parse::<Digest>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn canonical_json_does_not_depend_on_order() {
+        let one = serde_json::json!({"b": [1, {"y": 1, "x": 2}], "a": 1});
+        let other = serde_json::json!({"a": 1, "b": [1, {"x": 2, "y": 1}]});
+        assert_eq!(canonical_json(&one), canonical_json(&other));
+        assert_eq!(canonical_json(&one), r#"{"a":1,"b":[1,{"x":2,"y":1}]}"#);
+    }
+}

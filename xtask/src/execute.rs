@@ -1,0 +1,88 @@
+//! Carries out a plan: looks each step up in the store, runs what is missing as soon as its inputs are
+//! there, and keeps the machine busy without overloading it. Decides nothing about what is built.
+
+mod device_tree;
+mod disk;
+mod initramfs;
+mod kconfig;
+mod kernel;
+mod last;
+mod leak;
+mod objects;
+mod payload;
+mod run;
+mod schedule;
+mod sources;
+mod tools;
+mod uki;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use crate::{
+    digest::Digest,
+    plan::KeyParts,
+    report::Reporter,
+    store::{FileMemo, StepRecord, Store},
+};
+
+pub use last::LastBuild;
+pub use schedule::{Forecast, execute, forecast};
+pub use sources::check_offline;
+pub use tools::Tools;
+
+/// What every step may use.
+pub struct Context {
+    /// Root of the project, absolute.
+    pub root: PathBuf,
+    pub store: Store,
+    pub memo: FileMemo,
+    pub tools: Tools,
+    pub reporter: Arc<Reporter>,
+    /// Cores that may be kept busy.
+    pub jobs: usize,
+    pub offline: bool,
+    /// Bases of package mirrors that the user named, tried first.
+    pub mirrors: Vec<String>,
+    /// Set when the user wants to stop.
+    pub cancelled: Arc<AtomicBool>,
+}
+
+/// What became of a step.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub key: Digest,
+    pub parts: KeyParts,
+    pub record: StepRecord,
+    /// How long it took, where it ran now.
+    pub ran: Option<Duration>,
+}
+
+/// Outcomes of a plan's steps, by their numbers.
+pub struct Outcomes(pub Vec<Outcome>);
+
+impl Outcomes {
+    pub fn built(&self) -> usize {
+        self.0.iter().filter(|outcome| outcome.ran.is_some()).count()
+    }
+
+    pub fn reused(&self) -> usize {
+        self.0.len() - self.built()
+    }
+}
+
+/// An entry of the store is not what its record says; its step has to run again.
+#[derive(Debug, thiserror::Error)]
+#[error("the store's copy of step {step} is damaged")]
+pub struct Damaged {
+    pub step: usize,
+    pub key: Digest,
+}
+
+/// The user asked to stop.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped; what was finished is kept, the next run goes on from there")]
+pub struct Cancelled;

@@ -1,0 +1,238 @@
+//! VendorCrates and BuildPayload: a recipe's program, static, from the crates its lock file names.
+
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::{
+    Cancelled,
+    run::{Job, folder_files},
+};
+use crate::{
+    digest::Digest,
+    host::{
+        command::{Command, CommandError, Limits},
+        cross_prefix,
+        identity::Subject,
+    },
+    plan::{RustFrom, Source},
+    profile::types::Arch,
+    store::OutputKind,
+};
+
+/// Brings the crates that Cargo.lock names, so that the build itself needs no network.
+pub fn vendor(job: &Job) -> Result<Vec<(&'static str, OutputKind)>> {
+    let krate = copy_crate(job)?;
+    let tree = job.out("tree");
+    let mut command =
+        cargo(job)?.args(["vendor", "--quiet", "--locked", "--versioned-dirs", "--manifest-path"]);
+    command = command.arg(krate.join("Cargo.toml")).arg(&tree);
+    if job.context.offline {
+        command = command.env("CARGO_NET_OFFLINE", "true");
+    }
+    run(job, &command).map_err(|error| match job.context.offline {
+        true => error.context("--offline forbids downloading crates, and cargo's own cache lacks some\n  hint: run once without --offline"),
+        false => error,
+    })?;
+    // A crate without dependencies has nothing to vendor, but the output has to be there.
+    fs::create_dir_all(&tree).with_context(|| format!("can't make {}", tree.display()))?;
+    Ok(vec![("tree", OutputKind::Tree)])
+}
+
+pub fn build(
+    job: &Job,
+    arch: Arch,
+    package: &str,
+    binary: &str,
+    features: &[String],
+    rust: &RustFrom,
+) -> Result<Vec<(&'static str, OutputKind)>> {
+    let place = Place::of(job)?;
+    let target = match rust {
+        RustFrom::Toolchain { target } | RustFrom::Debian { target } => target.as_str(),
+    };
+    let mut command = cargo(job)?
+        .args(["build", "--quiet", "--release", "--locked", "--package", package, "--bin", binary])
+        .args(["--target", target, "--manifest-path"])
+        .arg(place.krate.join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(&place.target_dir)
+        .arg(format!("--jobs={}", job.context.jobs));
+    if !features.is_empty() {
+        command = command.arg("--features").arg(features.join(","));
+    }
+    if let Some(cargo_home) = &place.cargo_home {
+        command = command.env("CARGO_HOME", cargo_home).env("CARGO_NET_OFFLINE", "true");
+    }
+    command = toolchain(job, command, arch, target, rust)?;
+    command = command.env("CARGO_ENCODED_RUSTFLAGS", rustflags(job, &place, rust)?);
+    run(job, &command)?;
+
+    let program = place.target_dir.join(target).join("release").join(binary);
+    split_debug_info(job, arch, &program)?;
+    Ok(vec![("program", OutputKind::File), ("program.debug", OutputKind::File)])
+}
+
+/// Where a crate is built.
+struct Place {
+    krate: PathBuf,
+    target_dir: PathBuf,
+    /// A cargo home of the step's own, which knows the vendored crates alone; a local crate uses its owner's.
+    cargo_home: Option<PathBuf>,
+}
+
+impl Place {
+    fn of(job: &Job) -> Result<Place> {
+        if let Source::Local(path) = &job.step.inputs["crate"] {
+            let name = Digest::of_json(&(&job.step.name, path)).short();
+            let target_dir = job.context.store.tree_dir(&name);
+            return Ok(Place { krate: job.input("crate").to_path_buf(), target_dir, cargo_home: None });
+        }
+        let cargo_home = job.work.scratch().join("cargo");
+        fs::create_dir_all(&cargo_home).with_context(|| format!("can't make {}", cargo_home.display()))?;
+        let config = format!(
+            "[source.crates-io]\nreplace-with = \"vendored\"\n[source.vendored]\ndirectory = {:?}\n",
+            job.input("vendor")
+        );
+        let path = cargo_home.join("config.toml");
+        fs::write(&path, config).with_context(|| format!("can't write {}", path.display()))?;
+        let target_dir = job.work.scratch().join("target");
+        Ok(Place { krate: copy_crate(job)?, target_dir, cargo_home: Some(cargo_home) })
+    }
+}
+
+/// A copy of the crate in the step's own folder: neither the checkout nor the store is written to.
+fn copy_crate(job: &Job) -> Result<PathBuf> {
+    let (from, to) = (job.input("crate"), job.work.scratch().join("crate"));
+    for file in folder_files(from)? {
+        let target = to.join(file.strip_prefix(from).unwrap_or(&file));
+        if let Some(parent) = target.parent() {
+            fs::create_dir_all(parent).with_context(|| format!("can't make {}", parent.display()))?;
+        }
+        fs::copy(&file, &target).with_context(|| format!("can't copy {}", file.display()))?;
+    }
+    Ok(to)
+}
+
+fn cargo(job: &Job) -> Result<Command> {
+    let toolchain = job.context.tools.toolchain()?;
+    let host = job.context.tools.host();
+    let command = host.rust_command(&toolchain.cargo).envs(host.network());
+    // Cargo reads .cargo/config.toml upwards from where it is started: from `/`, nobody's.
+    Ok(command.env("RUSTC", &toolchain.rustc).env("CARGO_TERM_COLOR", "never").directory("/"))
+}
+
+/// Compiler and linker.
+fn toolchain(job: &Job, command: Command, arch: Arch, target: &str, rust: &RustFrom) -> Result<Command> {
+    let host = job.context.tools.host();
+    let mut command = command;
+    let linker = format!("{}gcc", cross_prefix(host.arch, arch));
+    let variable = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace('-', "_"));
+    let needs_linker = !target.ends_with("-musl") && host.arch != arch;
+    if needs_linker {
+        let linker = host.find(&linker).with_context(|| {
+            format!("{linker} is not installed\n  hint: `cargo xtask doctor` lists what is missing")
+        })?;
+        command = command.env(variable, linker);
+    } else if target.ends_with("-musl") {
+        // rustup's musl targets bring their own C library; the linker of the toolchain is enough.
+        command = command.env(variable, "rust-lld");
+    }
+    if let RustFrom::Debian { .. } = rust {
+        let root = job.input("rust");
+        command = command.env("RUSTC", rustc_wrapper(job, root)?);
+    }
+    Ok(command)
+}
+
+/// Debian's rustc, run from where it was unpacked: its libraries are found through a variable that the
+/// linker which it starts must not see.
+fn rustc_wrapper(job: &Job, root: &Path) -> Result<PathBuf> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = job.work.scratch().join("rustc");
+    let libraries: Vec<OsString> = ["x86_64-linux-gnu", "aarch64-linux-gnu"]
+        .iter()
+        .map(|triple| root.join("usr/lib").join(triple).into())
+        .collect();
+    let libraries = std::env::join_paths(libraries).context("the store's path has a colon in it")?;
+    let quote = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
+    let script = format!(
+        "#!/bin/sh\nLD_LIBRARY_PATH={} exec {} \"$@\"\n",
+        quote(&libraries.to_string_lossy()),
+        quote(&root.join("usr/bin/rustc").to_string_lossy())
+    );
+    fs::write(&path, script).with_context(|| format!("can't write {}", path.display()))?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+    Ok(path)
+}
+
+/// Static, and without a path of this machine: each place has a name that is the same everywhere.
+fn rustflags(job: &Job, place: &Place, rust: &RustFrom) -> Result<OsString> {
+    let mut flags = vec![OsString::from("-Ctarget-feature=+crt-static")];
+    let mut remap = |from: &Path, to: &str| {
+        let mut flag = OsString::from("--remap-path-prefix=");
+        flag.push(from);
+        flag.push("=");
+        flag.push(to);
+        flags.push(flag);
+    };
+    // The last match counts, so the general ones come first.
+    if let Some(home) = std::env::home_dir() {
+        remap(&home, "/home");
+    }
+    remap(job.work.scratch().as_path(), "/build");
+    remap(&place.target_dir, "/target");
+    remap(&place.krate, "/crate");
+    if let Some(vendor) = job.inputs.get("vendor") {
+        remap(vendor, "/vendor");
+    }
+    match rust {
+        RustFrom::Debian { .. } => remap(job.input("rust"), "/rust"),
+        RustFrom::Toolchain { target } => {
+            // With the component rust-src the compiler names the library's sources where they are, without it
+            // by the commit that they come from: the latter is the same everywhere.
+            let version = job.context.tools.identity(&Subject::Rust { target: target.clone() })?.version;
+            let commit = version.split("commit-hash: ").nth(1).and_then(|rest| rest.split(';').next());
+            let sources = job.context.tools.toolchain()?.sysroot.join("lib/rustlib/src/rust");
+            remap(&sources, &format!("/rustc/{}", commit.unwrap_or("unknown").trim()));
+        }
+    }
+    let mut joined = OsString::new();
+    for (number, flag) in flags.iter().enumerate() {
+        if number > 0 {
+            // CARGO_ENCODED_RUSTFLAGS separates by 0x1f, so that flags may hold spaces.
+            joined.push("\u{1f}");
+        }
+        joined.push(flag);
+    }
+    Ok(joined)
+}
+
+/// The program for the image without debug information, and that information beside it, linked to it by the build id.
+fn split_debug_info(job: &Job, arch: Arch, program: &Path) -> Result<()> {
+    let host = job.context.tools.host();
+    let name = format!("{}objcopy", cross_prefix(host.arch, arch));
+    let objcopy = host.find(&name).with_context(|| format!("{name} is not installed"))?;
+    let objcopy = || host.command(&objcopy).directory(job.work.out());
+    run(job, &objcopy().arg("--only-keep-debug").arg(program).arg("program.debug"))?;
+    run(
+        job,
+        &objcopy().args(["--strip-all", "--add-gnu-debuglink=program.debug"]).arg(program).arg("program"),
+    )?;
+    if !job.out("program").exists() {
+        bail!("{name} made no program");
+    }
+    Ok(())
+}
+
+fn run(job: &Job, command: &Command) -> Result<()> {
+    let limits = Limits { timeout: None, cancel: Some(&job.context.cancelled) };
+    match command.run(&job.work.log(), limits, None) {
+        Err(CommandError::Cancelled { .. }) => Err(Cancelled.into()),
+        result => result.map_err(Into::into),
+    }
+}

@@ -1,0 +1,233 @@
+//! One step, from its lock to its place in the store.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result};
+
+use super::{
+    Context, Damaged, Outcome, device_tree, disk, initramfs, kconfig, kernel, leak, payload, sources, uki,
+};
+use crate::{
+    digest::Digest,
+    plan::{Action, KeyParts, Plan, Source, Step, key},
+    report::StepProgress,
+    store::{Output, OutputKind, StepRecord, WorkDir},
+};
+
+/// A running step's whole world.
+pub struct Job<'a> {
+    pub context: &'a Context,
+    pub step: &'a Step,
+    /// Role → absolute path.
+    pub inputs: BTreeMap<String, PathBuf>,
+    pub work: &'a WorkDir,
+    pub progress: &'a StepProgress,
+}
+
+impl Job<'_> {
+    /// The path of an input that the plan gives every step of this kind.
+    pub fn input(&self, role: &str) -> &Path {
+        &self.inputs[role]
+    }
+
+    pub fn read(&self, role: &str) -> Result<Vec<u8>> {
+        read(self.input(role))
+    }
+
+    pub fn write(&self, output: &str, content: &[u8]) -> Result<()> {
+        let path = self.work.out().join(output);
+        fs::write(&path, content).with_context(|| format!("can't write {}", path.display()))
+    }
+
+    pub fn out(&self, output: &str) -> PathBuf {
+        self.work.out().join(output)
+    }
+}
+
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("can't read {}", path.display()))
+}
+
+/// Digest of a project folder's files, without what building there leaves behind.
+pub fn folder_digest(context: &Context, folder: &str) -> Result<Digest> {
+    let mut listing = BTreeMap::new();
+    for path in folder_files(&context.root.join(folder))? {
+        let (digest, _) =
+            context.memo.digest(&path).with_context(|| format!("can't read {}", path.display()))?;
+        let name = path.strip_prefix(&context.root).unwrap_or(&path).to_string_lossy().into_owned();
+        listing.insert(name, digest);
+    }
+    Ok(Digest::of_json(&listing))
+}
+
+/// Files of a recipe's folder: all but `target/`.
+pub fn folder_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let is_wanted = |entry: &walkdir::DirEntry| entry.depth() != 1 || entry.file_name() != "target";
+    let mut files = Vec::new();
+    for entry in walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().filter_entry(is_wanted) {
+        let entry = entry.with_context(|| format!("can't list {}", folder.display()))?;
+        if entry.file_type().is_file() {
+            files.push(entry.into_path());
+        }
+    }
+    Ok(files)
+}
+
+/// Runs step `number`, or takes what another build has made meanwhile.
+pub fn step(
+    context: &Context,
+    plan: &Plan,
+    number: usize,
+    parts: KeyParts,
+    why: &[String],
+    upstream: &BTreeMap<usize, (Digest, StepRecord)>,
+) -> Result<Outcome> {
+    let step = &plan.steps[number];
+    let key = key(&parts);
+    let why: &[String] = if step.is_hermetic() { why } else { &["reads a local tree".to_string()] };
+    let progress = context.reporter.step_started(&step.name, &key.to_string(), why);
+    let lock = context.store.lock(&key, || progress.waiting(&key.to_string()))?;
+    if step.is_hermetic()
+        && let Some(record) = context.store.get(&key)?
+    {
+        progress.finished(&key.to_string());
+        return Ok(Outcome { key, parts, record, ran: None });
+    }
+    let started = Instant::now();
+    let work = context.store.work_dir(&key.short())?;
+    let result = run(context, plan, step, upstream, &work, &progress);
+    let record = match result {
+        Ok(record) => record,
+        Err(error) => {
+            let error = describe(context, step, &key, &work, error);
+            let log = failed_log_path(context, &key);
+            progress.failed(&format!("{error:#}"), log.exists().then(|| log.to_string_lossy()).as_deref());
+            return Err(error);
+        }
+    };
+    // What a local tree gives is known only now, so that is what names it.
+    let key = if step.is_hermetic() { key } else { Digest::of_json(&(&parts, &record)) };
+    let _local_lock = if step.is_hermetic() { None } else { Some(context.store.lock(&key, || {})?) };
+    if context.store.get(&key)?.is_none() {
+        let from = work.out();
+        context.store.commit(&key, work, &record)?;
+        context.memo.adopt(&from, &context.store.step_dir(&key).join("out"), &record.outputs);
+    }
+    drop(lock);
+    progress.finished(&key.to_string());
+    Ok(Outcome { key, parts, record, ran: Some(started.elapsed()) })
+}
+
+fn run(
+    context: &Context,
+    plan: &Plan,
+    step: &Step,
+    upstream: &BTreeMap<usize, (Digest, StepRecord)>,
+    work: &WorkDir,
+    progress: &StepProgress,
+) -> Result<StepRecord> {
+    let inputs = inputs(context, plan, step, upstream)?;
+    let job = Job { context, step, inputs, work, progress };
+    let outputs = dispatch(&job)?;
+    let mut record = StepRecord { outputs: Vec::new() };
+    for (name, kind) in outputs {
+        let path = work.out().join(name);
+        let digest = match kind {
+            OutputKind::File => Digest::of_file(&path),
+            OutputKind::Tree => context.memo.tree_digest(&path),
+        };
+        let (sha256, size_bytes) = digest.with_context(|| format!("can't read {}", path.display()))?;
+        record.outputs.push(Output { name: name.to_string(), kind, sha256, size_bytes });
+    }
+    leak::check(context, step, work, &record)?;
+    Ok(record)
+}
+
+/// The one place that knows what carries out which action; each returns the names of its outputs.
+fn dispatch(job: &Job) -> Result<Vec<(&'static str, OutputKind)>> {
+    match &job.step.action {
+        Action::FetchDeb(pin) => sources::fetch_deb(job, pin),
+        Action::FetchUrl { url, sha256, size_bytes } => sources::fetch_url(job, url, sha256, *size_bytes),
+        Action::FetchGit { url, revision, patches } => sources::fetch_git(job, url, revision, patches),
+        Action::ExtractMember { member } => sources::extract_member(job, member),
+        Action::UnpackSource { from, patches } => sources::unpack_source(job, from, patches),
+        Action::UnpackDebs => sources::unpack_debs(job),
+        Action::ResolveKconfig { arch, vtl, all_config, composed } => {
+            kconfig::resolve(job, *arch, *vtl, all_config, composed)
+        }
+        Action::BuildKernel { arch } => kernel::build(job, *arch),
+        Action::EmitDtb { arch, machine, cpus, memory_bytes, command_line } => {
+            device_tree::emit(job, *arch, *machine, *cpus, *memory_bytes, command_line)
+        }
+        Action::VendorCrates { .. } => payload::vendor(job),
+        Action::BuildPayload { arch, package, binary, features, rust } => {
+            payload::build(job, *arch, package, binary, features, rust)
+        }
+        Action::PackInitramfs { entries, compression_level } => {
+            initramfs::pack(job, entries, *compression_level)
+        }
+        Action::BuildUki { arch, profile, command_line } => uki::build(job, *arch, profile, command_line),
+        Action::PackDisk { profile, size_bytes, label, esp } => {
+            disk::pack(job, profile, *size_bytes, label, esp)
+        }
+        Action::PackVhd { profile, size_bytes } => disk::pack_vhd(job, profile, *size_bytes),
+    }
+}
+
+/// Paths of the step's inputs, those from the store after a check against their digests.
+fn inputs(
+    context: &Context,
+    plan: &Plan,
+    step: &Step,
+    upstream: &BTreeMap<usize, (Digest, StepRecord)>,
+) -> Result<BTreeMap<String, PathBuf>> {
+    let mut paths = BTreeMap::new();
+    for (role, source) in &step.inputs {
+        let path = match source {
+            Source::Output { step: number, output } => {
+                let (key, record) = &upstream[number];
+                let recorded = record
+                    .output(output)
+                    .with_context(|| format!("step {} made no {output}", plan.steps[*number].name))?;
+                if !context.store.is_intact(key, recorded, &context.memo)? {
+                    return Err(Damaged { step: *number, key: *key }.into());
+                }
+                context.store.output_path(key, output)
+            }
+            Source::File(path) | Source::Folder(path) | Source::Local(path) => context.root.join(path),
+        };
+        paths.insert(role.clone(), path);
+    }
+    Ok(paths)
+}
+
+/// Where the log of a step that failed is kept, since its work folder goes away.
+fn failed_log_path(context: &Context, key: &Digest) -> PathBuf {
+    context.store.root().join("failed").join(format!("{}.log", key.short()))
+}
+
+/// Adds the step's name and the place of its log, which is saved from the work folder.
+fn describe(
+    context: &Context,
+    step: &Step,
+    key: &Digest,
+    work: &WorkDir,
+    error: anyhow::Error,
+) -> anyhow::Error {
+    if error.is::<Damaged>() || error.is::<super::Cancelled>() {
+        return error;
+    }
+    let kept = failed_log_path(context, key);
+    let saved = work.log().exists()
+        && kept.parent().is_some_and(|folder| fs::create_dir_all(folder).is_ok())
+        && fs::copy(work.log(), &kept).is_ok();
+    match saved {
+        true => error.context(format!("step `{}` failed; its log is {}", step.name, kept.display())),
+        false => error.context(format!("step `{}` failed", step.name)),
+    }
+}

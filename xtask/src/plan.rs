@@ -1,0 +1,127 @@
+//! The plan: every step of a build as a value, in an order in which each comes after what it reads.
+//!
+//! Making a plan touches nothing. It holds no absolute path (but those that a profile names), no user
+//! name, time or random value, so it is the same from any folder; what can be printed and compared here
+//! is all that `execute` will do.
+
+mod action;
+mod key;
+mod make;
+mod show;
+mod tools;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+pub use action::{Action, EspFile, InitramfsEntry, InitramfsNode, RustFrom, SourceFrom, Weight};
+pub use key::{KeyParts, key};
+pub use make::{HostFacts, ProfileInput, RustWay, make};
+pub use show::{Format, Status, show};
+
+use crate::host::identity::Subject;
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Plan {
+    /// Topologically sorted: a step reads only outputs of earlier ones.
+    pub steps: Vec<Step>,
+    pub artifacts: Vec<Artifact>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Step {
+    /// What people call it, unique within the plan: `kernel x86_64-vtl2`.
+    pub name: String,
+    pub action: Action,
+    /// Everything that the step may read, by the role it plays there.
+    pub inputs: BTreeMap<String, Source>,
+    /// Everything that the step may run.
+    #[serde(serialize_with = "names")]
+    pub tools: Vec<Subject>,
+}
+
+/// Where an input comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// Output `output` of step number `step`.
+    Output { step: usize, output: String },
+    /// A file of the project, by its path there.
+    File(String),
+    /// A folder of the project, by its path there.
+    Folder(String),
+    /// A tree outside the project's care: its content is not in the key, so the step runs every time.
+    Local(String),
+}
+
+/// An output that a user gets: `out/PROFILE/NAME`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Artifact {
+    pub profile: String,
+    pub name: String,
+    pub step: usize,
+    pub output: String,
+}
+
+impl Plan {
+    /// False where a local tree takes part: then equal plans need not give equal bytes.
+    pub fn is_hermetic(&self, profile: &str) -> bool {
+        self.steps_of(profile).iter().all(|&index| self.steps[index].is_hermetic())
+    }
+
+    /// The part of the plan that steps accepted by `wanted` need, without artifacts.
+    pub fn only(&self, wanted: impl Fn(&Action) -> bool) -> Plan {
+        let needed = self.closure(|number| wanted(&self.steps[number].action));
+        let number_of = |old: usize| needed.iter().position(|&number| number == old).expect("in the closure");
+        let renumbered = needed.iter().map(|&number| {
+            let mut step = self.steps[number].clone();
+            for source in step.inputs.values_mut() {
+                if let Source::Output { step, .. } = source {
+                    *step = number_of(*step);
+                }
+            }
+            step
+        });
+        Plan { steps: renumbered.collect(), artifacts: Vec::new() }
+    }
+
+    /// Numbers of the steps that the artifacts of `profile` need, in order.
+    pub fn steps_of(&self, profile: &str) -> Vec<usize> {
+        let ends: Vec<usize> = self
+            .artifacts
+            .iter()
+            .filter(|artifact| artifact.profile == profile)
+            .map(|artifact| artifact.step)
+            .collect();
+        self.closure(|number| ends.contains(&number))
+    }
+
+    /// Numbers of the steps that `is_end` names and of all that those read, in order.
+    fn closure(&self, is_end: impl Fn(usize) -> bool) -> Vec<usize> {
+        let mut needed: Vec<bool> = (0..self.steps.len()).map(is_end).collect();
+        for number in (0..self.steps.len()).rev() {
+            if needed[number] {
+                self.steps[number].upstream().for_each(|step| needed[step] = true);
+            }
+        }
+        (0..self.steps.len()).filter(|&number| needed[number]).collect()
+    }
+}
+
+impl Step {
+    pub fn is_hermetic(&self) -> bool {
+        !self.inputs.values().any(|source| matches!(source, Source::Local(_)))
+    }
+
+    /// Numbers of the steps whose outputs this one reads.
+    pub fn upstream(&self) -> impl Iterator<Item = usize> + '_ {
+        self.inputs.values().filter_map(|source| match source {
+            Source::Output { step, .. } => Some(*step),
+            _ => None,
+        })
+    }
+}
+
+fn names<S: serde::Serializer>(tools: &[Subject], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(tools.iter().map(Subject::name))
+}

@@ -1,0 +1,182 @@
+//! What a step does, with typed parameters: everything that decides its outputs beside inputs and tools.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::{
+    kernel::Composed,
+    profile::{
+        FileMode, Sha256,
+        types::{Arch, DebPin, Machine, NodeKind, Vtl},
+    },
+};
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Action {
+    /// Downloads a Debian package. → `file`
+    FetchDeb(DebPin),
+    /// Downloads one file. → `file`
+    FetchUrl { url: String, sha256: Sha256, size_bytes: Option<u64> },
+    /// Exports one revision of a Git repository and applies patches. `patch-NNN` → `tree`
+    FetchGit { url: String, revision: String, patches: Vec<String> },
+    /// Takes one file out of a package. `package` → `file`
+    ExtractMember { member: String },
+    /// Unpacks a source tree and applies patches. `source`, `patch-NNN` → `tree`
+    UnpackSource { from: SourceFrom, patches: Vec<String> },
+    /// Unpacks several packages over each other. `package-NN` → `tree`
+    UnpackDebs,
+    /// Resolves fragments with the kernel's own conf and proves that they survived. `source` → `kernel.config`
+    ResolveKconfig {
+        arch: Arch,
+        vtl: Vtl,
+        /// Content of the file that KCONFIG_ALLCONFIG names.
+        all_config: String,
+        /// Where each request stands, for the report; reports don't decide outputs.
+        #[serde(skip)]
+        composed: Composed,
+    },
+    /// `source`, `config` → `kernel`, `vmlinux`, `System.map`, `release`
+    BuildKernel { arch: Arch },
+    /// → `platform.dtb`, `platform.dts`
+    EmitDtb { arch: Arch, machine: Machine, cpus: u32, memory_bytes: u64, command_line: String },
+    /// Brings the crates that a Cargo.lock names. `crate` → `tree`
+    VendorCrates { package: String },
+    /// `crate`, `vendor`, `rust` → `program`, `program.debug`
+    BuildPayload { arch: Arch, package: String, binary: String, features: Vec<String>, rust: RustFrom },
+    /// → `initramfs.cpio.zst`
+    PackInitramfs { entries: BTreeMap<String, InitramfsEntry>, compression_level: u8 },
+    /// `stub`, `kernel`, `release`, `initramfs` → `uki.efi`
+    BuildUki { arch: Arch, profile: String, command_line: String },
+    /// → `disk.raw`
+    PackDisk { profile: String, size_bytes: u64, label: String, esp: BTreeMap<String, EspFile> },
+    /// `disk` → `disk.vhd`
+    PackVhd { profile: String, size_bytes: u64 },
+}
+
+/// What `source` of UnpackSource is.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SourceFrom {
+    /// A package with the tarball as its file `member`.
+    Deb {
+        member: String,
+    },
+    Tarball,
+}
+
+/// Where the compiler and the standard library of a payload come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RustFrom {
+    /// The toolchain of this machine, for a target that it has.
+    Toolchain { target: String },
+    /// Debian's packages, unpacked: input `rust`.
+    Debian { target: String },
+}
+
+/// One entry of an initramfs; the map's key is its absolute path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InitramfsEntry {
+    Directory {
+        mode: FileMode,
+    },
+    /// Content is the input of this role.
+    File {
+        role: String,
+        mode: FileMode,
+    },
+    Link {
+        to: String,
+    },
+    Node(InitramfsNode),
+}
+
+/// A file of the EFI system partition; the map's key is its path there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EspFile {
+    /// Content is the input of this role.
+    Input(String),
+    Text(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InitramfsNode {
+    pub kind: NodeKind,
+    pub major: u32,
+    pub minor: u32,
+    pub mode: FileMode,
+}
+
+impl Action {
+    /// Name of the kind, as in a plan's JSON.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Action::FetchDeb(_) => "fetch-deb",
+            Action::FetchUrl { .. } => "fetch-url",
+            Action::FetchGit { .. } => "fetch-git",
+            Action::ExtractMember { .. } => "extract-member",
+            Action::UnpackSource { .. } => "unpack-source",
+            Action::UnpackDebs => "unpack-debs",
+            Action::ResolveKconfig { .. } => "resolve-kconfig",
+            Action::BuildKernel { .. } => "build-kernel",
+            Action::EmitDtb { .. } => "emit-dtb",
+            Action::VendorCrates { .. } => "vendor-crates",
+            Action::BuildPayload { .. } => "build-payload",
+            Action::PackInitramfs { .. } => "pack-initramfs",
+            Action::BuildUki { .. } => "build-uki",
+            Action::PackDisk { .. } => "pack-disk",
+            Action::PackVhd { .. } => "pack-vhd",
+        }
+    }
+
+    /// What this tool's own code contributes to the outputs of such a step: the digest of the library that
+    /// writes the bytes where it is ours, and a number that whoever changes a step's behaviour raises.
+    pub fn version(&self) -> String {
+        let (number, code) = match self {
+            Action::FetchDeb(_) | Action::FetchUrl { .. } | Action::FetchGit { .. } => (1, ""),
+            Action::ExtractMember { .. } | Action::UnpackSource { .. } | Action::UnpackDebs => (1, ""),
+            Action::ResolveKconfig { .. } | Action::BuildKernel { .. } => (1, ""),
+            Action::VendorCrates { .. } | Action::BuildPayload { .. } => (1, ""),
+            Action::EmitDtb { .. } => (1, env!("VTLFORGE_FDT_CODE")),
+            Action::PackInitramfs { .. }
+            | Action::BuildUki { .. }
+            | Action::PackDisk { .. }
+            | Action::PackVhd { .. } => (1, env!("VTLFORGE_IMAGE_CODE")),
+        };
+        format!("{number}{}{code}", if code.is_empty() { "" } else { " " })
+    }
+
+    /// How much of the machine the step wants while it runs.
+    pub fn weight(&self) -> Weight {
+        match self {
+            Action::FetchDeb(_)
+            | Action::FetchUrl { .. }
+            | Action::FetchGit { .. }
+            | Action::VendorCrates { .. }
+            | Action::ExtractMember { .. }
+            | Action::EmitDtb { .. }
+            | Action::PackInitramfs { .. }
+            | Action::BuildUki { .. }
+            | Action::PackDisk { .. }
+            | Action::PackVhd { .. } => Weight::Light,
+            Action::UnpackSource { .. }
+            | Action::UnpackDebs
+            | Action::ResolveKconfig { .. }
+            | Action::BuildPayload { .. } => Weight::OneCore,
+            Action::BuildKernel { .. } => Weight::AllCores,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// Over in a moment, or waiting for others most of the time: always welcome.
+    Light,
+    OneCore,
+    /// Runs as many jobs as it is given; nothing but light steps beside it.
+    AllCores,
+}

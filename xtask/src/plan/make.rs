@@ -1,0 +1,380 @@
+//! From specs to a plan. Steps that several profiles share appear once.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{
+    Action, Artifact, EspFile, InitramfsEntry, InitramfsNode, Plan, RustFrom, Source, SourceFrom, Step,
+    tools::tools_of,
+};
+use crate::{
+    digest::canonical_json,
+    kernel::Composed,
+    profile::{
+        FileMode,
+        spec::Spec,
+        types::{Arch, CargoBuild, CargoSource, DebPin, Firmware, GitSource, KernelSource, Pin, Recipe},
+    },
+};
+
+/// A profile that passed every check.
+pub struct ProfileInput {
+    pub spec: Spec,
+    /// Its fragments, composed.
+    pub composed: Composed,
+}
+
+/// What a plan has to know of the machine that will carry it out.
+#[derive(Clone, Debug)]
+pub struct HostFacts {
+    pub arch: Arch,
+    /// How each architecture's payload gets its compiler and standard library.
+    pub rust: BTreeMap<Arch, RustWay>,
+}
+
+#[derive(Clone, Debug)]
+pub enum RustWay {
+    Toolchain {
+        target: String,
+    },
+    /// These packages, unpacked over each other.
+    Debian {
+        target: String,
+        packages: Vec<(String, DebPin)>,
+    },
+}
+
+pub fn make(profiles: &[ProfileInput], host: &HostFacts) -> Plan {
+    let mut maker =
+        Maker { host, plan: Plan { steps: Vec::new(), artifacts: Vec::new() }, known: HashMap::new() };
+    for profile in profiles {
+        maker.profile(profile);
+    }
+    maker.plan
+}
+
+struct Maker<'a> {
+    host: &'a HostFacts,
+    plan: Plan,
+    /// Canonical text of action and inputs → number of the step.
+    known: HashMap<String, usize>,
+}
+
+type Inputs = BTreeMap<String, Source>;
+
+// Permissions where a recipe names none.
+const PROGRAM: FileMode = FileMode(0o755);
+const PLAIN_FILE: FileMode = FileMode(0o644);
+const DEVICE: FileMode = FileMode(0o600);
+
+impl Maker<'_> {
+    fn profile(&mut self, ProfileInput { spec, composed }: &ProfileInput) {
+        let name = &spec.name;
+        let kernel = self.kernel(spec, composed);
+        let device_tree = self.device_tree(spec);
+        let initramfs = self.initramfs(spec);
+        let uki = (spec.firmware == Firmware::Uefi).then(|| self.uki(spec, kernel, initramfs));
+        let disk = self.disk(spec, kernel, initramfs, device_tree, uki);
+        let vhd = self.step(
+            format!("vhd {name}"),
+            Action::PackVhd { profile: name.clone(), size_bytes: spec.disk.size_bytes },
+            [("disk".into(), output(disk, "disk.raw"))].into(),
+        );
+        let config = self.plan.steps[kernel].inputs["config"].clone();
+        self.artifact(spec, "kernel", kernel, "kernel");
+        self.artifact(spec, "vmlinux", kernel, "vmlinux");
+        if let Source::Output { step, output } = config {
+            self.artifact(spec, "kernel.config", step, &output);
+        }
+        if let Some(device_tree) = device_tree {
+            self.artifact(spec, "platform.dtb", device_tree, "platform.dtb");
+            self.artifact(spec, "platform.dts", device_tree, "platform.dts");
+        }
+        self.artifact(spec, "initramfs.cpio.zst", initramfs, "initramfs.cpio.zst");
+        if let Some(uki) = uki {
+            self.artifact(spec, "uki.efi", uki, "uki.efi");
+        }
+        self.artifact(spec, "disk.raw", disk, "disk.raw");
+        self.artifact(spec, "disk.vhd", vhd, "disk.vhd");
+    }
+
+    fn kernel(&mut self, spec: &Spec, composed: &Composed) -> usize {
+        let source = self.kernel_source(spec);
+        let config = self.step(
+            format!("kconfig {}", spec.name),
+            Action::ResolveKconfig {
+                arch: spec.arch,
+                vtl: spec.vtl,
+                all_config: composed.to_allconfig(),
+                composed: composed.clone(),
+            },
+            [("source".into(), source.clone())].into(),
+        );
+        self.step(
+            format!("kernel {}", spec.name),
+            Action::BuildKernel { arch: spec.arch },
+            [("source".into(), source), ("config".into(), output(config, "kernel.config"))].into(),
+        )
+    }
+
+    /// The kernel's source tree: unpacked and patched, or the user's own.
+    fn kernel_source(&mut self, spec: &Spec) -> Source {
+        let (name, package, from) = match &spec.kernel.source {
+            KernelSource::Path(path) => return Source::Local(path.to_string()),
+            KernelSource::Pin(name) => {
+                let pin = spec.kernel.pin.as_ref().expect("a resolved spec has its pin");
+                let member = pin.member.clone().expect("a resolved kernel pin has its member");
+                (
+                    name.to_string(),
+                    self.fetch_pin(name.as_str(), pin),
+                    SourceFrom::Deb { member: member.to_string() },
+                )
+            }
+            KernelSource::Archive(archive) => {
+                let name = file_name(&archive.url.to_string());
+                let action = Action::FetchUrl {
+                    url: archive.url.to_string(),
+                    sha256: archive.sha256.clone(),
+                    size_bytes: archive.size,
+                };
+                (name.clone(), self.step(format!("fetch {name}"), action, Inputs::new()), SourceFrom::Tarball)
+            }
+            KernelSource::Git(git) => return self.fetch_git(git, &spec.kernel.patches),
+        };
+        let patches = spec.kernel.patches.clone();
+        let mut inputs = patch_inputs(&patches);
+        inputs.insert("source".to_string(), output(package, "file"));
+        let name = format!("unpack {name}{}", patched(&patches));
+        let unpack = self.step(name, Action::UnpackSource { from, patches }, inputs);
+        output(unpack, "tree")
+    }
+
+    fn fetch_pin(&mut self, name: &str, pin: &Pin) -> usize {
+        self.step(format!("fetch {name}"), Action::FetchDeb(pin.deb.clone()), Inputs::new())
+    }
+
+    /// The tree of one revision.
+    fn fetch_git(&mut self, git: &GitSource, patches: &[String]) -> Source {
+        let revision = git.revision.to_string();
+        let name = format!("fetch git {}{}", &revision[..12], patched(patches));
+        let action = Action::FetchGit { url: git.url.to_string(), revision, patches: patches.to_vec() };
+        output(self.step(name, action, patch_inputs(patches)), "tree")
+    }
+
+    fn device_tree(&mut self, spec: &Spec) -> Option<usize> {
+        let device_tree = spec.device_tree.as_ref()?;
+        let action = Action::EmitDtb {
+            arch: spec.arch,
+            machine: device_tree.machine,
+            cpus: device_tree.cpus,
+            memory_bytes: device_tree.memory_bytes,
+            command_line: spec.kernel.command_line.clone(),
+        };
+        Some(self.step(format!("device-tree {}", spec.name), action, Inputs::new()))
+    }
+
+    fn initramfs(&mut self, spec: &Spec) -> usize {
+        let mut entries = BTreeMap::new();
+        let mut inputs = Inputs::new();
+        for (name, recipe) in &spec.payload.recipes {
+            self.recipe(spec.arch, name, recipe, &mut entries, &mut inputs);
+        }
+        let compression_level = spec.payload.compression_level;
+        let name = format!("initramfs {}", spec.name);
+        self.step(name, Action::PackInitramfs { entries, compression_level }, inputs)
+    }
+
+    fn recipe(
+        &mut self,
+        arch: Arch,
+        name: &str,
+        recipe: &Recipe,
+        entries: &mut BTreeMap<String, InitramfsEntry>,
+        inputs: &mut Inputs,
+    ) {
+        let mut add_file = |path: &str, mode: FileMode, source: Source| {
+            let role = path.to_string();
+            inputs.insert(role.clone(), source);
+            entries.insert(path.to_string(), InitramfsEntry::File { role, mode });
+        };
+        if let Some(build) = &recipe.cargo {
+            let program = self.payload(arch, name, build);
+            add_file(build.install.as_str(), PROGRAM, output(program, "program"));
+        }
+        for prebuilt in recipe.prebuilt.iter().flatten().filter(|prebuilt| prebuilt.arch == arch) {
+            let file = file_name(&prebuilt.url.to_string());
+            let action = Action::FetchUrl {
+                url: prebuilt.url.to_string(),
+                sha256: prebuilt.sha256.clone(),
+                size_bytes: prebuilt.size,
+            };
+            let fetched = self.step(format!("fetch {file}"), action, Inputs::new());
+            add_file(prebuilt.install.as_str(), prebuilt.mode.unwrap_or(PROGRAM), output(fetched, "file"));
+        }
+        for file in recipe.files.iter().flatten() {
+            let source = Source::File(format!("recipes/{name}/{}", file.source));
+            add_file(file.target.as_str(), file.mode.unwrap_or(PLAIN_FILE), source);
+        }
+        for directory in recipe.directories.iter().flatten() {
+            let mode = directory.mode.unwrap_or(PROGRAM);
+            entries.insert(directory.path.to_string(), InitramfsEntry::Directory { mode });
+        }
+        for link in recipe.links.iter().flatten() {
+            entries.insert(link.path.to_string(), InitramfsEntry::Link { to: link.to.to_string() });
+        }
+        for node in recipe.nodes.iter().flatten() {
+            let mode = node.mode.unwrap_or(DEVICE);
+            let node_entry = InitramfsNode { kind: node.kind, major: node.major, minor: node.minor, mode };
+            entries.insert(node.path.to_string(), InitramfsEntry::Node(node_entry));
+        }
+    }
+
+    fn payload(&mut self, arch: Arch, recipe: &str, build: &CargoBuild) -> usize {
+        let package = build.package.to_string();
+        let source = match &build.source {
+            None => Source::Folder(format!("recipes/{recipe}")),
+            Some(CargoSource::Path(path)) => Source::Local(path.to_string()),
+            Some(CargoSource::Git(git)) => self.fetch_git(git, &[]),
+        };
+        let mut inputs: Inputs = [("crate".to_string(), source.clone())].into();
+        // A local crate is built where it is, as its owner builds it: cargo brings its crates itself.
+        if !matches!(source, Source::Local(_)) {
+            let action = Action::VendorCrates { package: package.clone() };
+            let vendor = self.step(format!("vendor {package}"), action, [("crate".into(), source)].into());
+            inputs.insert("vendor".into(), output(vendor, "tree"));
+        }
+        let rust = self.rust(arch, &mut inputs);
+        let action = Action::BuildPayload {
+            arch,
+            package,
+            binary: build.binary.to_string(),
+            features: build.features.iter().flatten().map(ToString::to_string).collect(),
+            rust,
+        };
+        self.step(format!("payload {recipe} {}", arch.name()), action, inputs)
+    }
+
+    fn rust(&mut self, arch: Arch, inputs: &mut Inputs) -> RustFrom {
+        match self.host.rust[&arch].clone() {
+            RustWay::Toolchain { target } => RustFrom::Toolchain { target },
+            RustWay::Debian { target, packages } => {
+                let mut debs = Inputs::new();
+                for (number, (name, pin)) in packages.into_iter().enumerate() {
+                    let fetched = self.step(format!("fetch {name}"), Action::FetchDeb(pin), Inputs::new());
+                    debs.insert(format!("package-{number:02}"), output(fetched, "file"));
+                }
+                let unpack = self.step(format!("unpack rust for {}", arch.name()), Action::UnpackDebs, debs);
+                inputs.insert("rust".into(), output(unpack, "tree"));
+                RustFrom::Debian { target }
+            }
+        }
+    }
+
+    fn uki(&mut self, spec: &Spec, kernel: usize, initramfs: usize) -> usize {
+        let pin = &spec.disk.efi_stub_pin;
+        let package = self.fetch_pin(&spec.disk.efi_stub, pin);
+        let member = pin.member.clone().expect("a resolved stub pin has its member").to_string();
+        let stub = self.step(
+            format!("extract {}", spec.disk.efi_stub),
+            Action::ExtractMember { member },
+            [("package".into(), output(package, "file"))].into(),
+        );
+        let inputs: Inputs = [
+            ("stub".to_string(), output(stub, "file")),
+            ("kernel".to_string(), output(kernel, "kernel")),
+            ("release".to_string(), output(kernel, "release")),
+            ("initramfs".to_string(), output(initramfs, "initramfs.cpio.zst")),
+        ]
+        .into();
+        let action = Action::BuildUki {
+            arch: spec.arch,
+            profile: spec.name.clone(),
+            command_line: spec.kernel.command_line.clone(),
+        };
+        self.step(format!("uki {}", spec.name), action, inputs)
+    }
+
+    /// The disk: what UEFI starts, or for VTL2 the parts that its loader takes from the ESP.
+    fn disk(
+        &mut self,
+        spec: &Spec,
+        kernel: usize,
+        initramfs: usize,
+        device_tree: Option<usize>,
+        uki: Option<usize>,
+    ) -> usize {
+        let mut inputs = Inputs::new();
+        let mut esp = BTreeMap::new();
+        let mut add = |path: &str, role: &str, source: Source| {
+            inputs.insert(role.to_string(), source);
+            esp.insert(path.to_string(), EspFile::Input(role.to_string()));
+        };
+        match uki {
+            Some(uki) => add(boot_path(spec.arch), "uki", output(uki, "uki.efi")),
+            None => {
+                add("vtl2/kernel", "kernel", output(kernel, "kernel"));
+                add("vtl2/initramfs.cpio.zst", "initramfs", output(initramfs, "initramfs.cpio.zst"));
+                if let Some(device_tree) = device_tree {
+                    add("vtl2/platform.dtb", "dtb", output(device_tree, "platform.dtb"));
+                }
+                let command_line = EspFile::Text(format!("{}\n", spec.kernel.command_line));
+                esp.insert("vtl2/cmdline.txt".to_string(), command_line);
+            }
+        }
+        let action = Action::PackDisk {
+            profile: spec.name.clone(),
+            size_bytes: spec.disk.size_bytes,
+            label: spec.disk.label.clone(),
+            esp,
+        };
+        self.step(format!("disk {}", spec.name), action, inputs)
+    }
+
+    fn artifact(&mut self, spec: &Spec, name: &str, step: usize, output: &str) {
+        self.plan.artifacts.push(Artifact {
+            profile: spec.name.clone(),
+            name: name.to_string(),
+            step,
+            output: output.to_string(),
+        });
+    }
+
+    /// Number of the step with this action and these inputs; equal ones are one.
+    fn step(&mut self, name: String, action: Action, inputs: Inputs) -> usize {
+        let identity = canonical_json(&(&action, &inputs));
+        if let Some(&known) = self.known.get(&identity) {
+            return known;
+        }
+        let number = self.plan.steps.len();
+        let tools = tools_of(&action, self.host.arch);
+        self.plan.steps.push(Step { name, action, inputs, tools });
+        self.known.insert(identity, number);
+        number
+    }
+}
+
+/// Path of the program that UEFI firmware starts from removable media and fixed disks without a boot entry
+/// (UEFI 2.10, section 3.5.1.1).
+fn boot_path(arch: Arch) -> &'static str {
+    match arch {
+        Arch::X86_64 => "EFI/BOOT/BOOTX64.EFI",
+        Arch::Aarch64 => "EFI/BOOT/BOOTAA64.EFI",
+    }
+}
+
+fn output(step: usize, output: &str) -> Source {
+    Source::Output { step, output: output.to_string() }
+}
+
+fn file_name(url: &str) -> String {
+    let path = url.split(['?', '#']).next().unwrap_or(url);
+    path.rsplit('/').find(|part| !part.is_empty()).unwrap_or(path).to_string()
+}
+
+fn patch_inputs(patches: &[String]) -> Inputs {
+    let roles = patches.iter().enumerate();
+    roles.map(|(number, path)| (format!("patch-{number:03}"), Source::File(path.clone()))).collect()
+}
+
+fn patched(patches: &[String]) -> &'static str {
+    if patches.is_empty() { "" } else { " with patches" }
+}

@@ -1,0 +1,39 @@
+//! Which tools each action runs, and so which of them its key follows.
+
+use super::{Action, RustFrom};
+use crate::{
+    host::{
+        cross_prefix,
+        identity::{Subject, kernel_subjects, payload_subjects},
+    },
+    profile::types::Arch,
+};
+
+/// Downloads and what is unpacked from them are known by content: the programs that bring them don't matter.
+pub fn tools_of(action: &Action, host: Arch) -> Vec<Subject> {
+    match action {
+        Action::ResolveKconfig { arch, .. } | Action::BuildKernel { arch } => kernel_subjects(host, *arch),
+        Action::BuildPayload { arch, rust, .. } => {
+            let own_compiler = match rust {
+                RustFrom::Toolchain { target } => Some(target.as_str()),
+                // That one is an input, by digest.
+                RustFrom::Debian { .. } => None,
+            };
+            let mut subjects = payload_subjects(host, *arch, own_compiler);
+            subjects.push(Subject::Program(format!("{}objcopy", cross_prefix(host, *arch))));
+            subjects
+        }
+        Action::VendorCrates { .. } => vec![Subject::Cargo],
+        Action::FetchDeb(_)
+        | Action::FetchUrl { .. }
+        | Action::FetchGit { .. }
+        | Action::ExtractMember { .. }
+        | Action::UnpackSource { .. }
+        | Action::UnpackDebs
+        | Action::EmitDtb { .. }
+        | Action::PackInitramfs { .. }
+        | Action::BuildUki { .. }
+        | Action::PackDisk { .. }
+        | Action::PackVhd { .. } => Vec::new(),
+    }
+}

@@ -1,0 +1,15 @@
+//! One module a verb of the command line.
+
+pub mod bench;
+pub mod build_image;
+pub mod config;
+pub mod doctor;
+pub mod explain;
+pub mod pins;
+pub mod plan;
+mod purposes;
+pub mod schema;
+mod session;
+pub mod test;
+
+pub use session::{Access, Selection, Session, SessionOptions};

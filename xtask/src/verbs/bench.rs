@@ -1,0 +1,119 @@
+//! `cargo xtask bench`: this tool beside what one would use instead, in one run on one machine. Only the ratios
+//! mean something elsewhere; nothing here passes or fails.
+
+mod compile;
+mod images;
+mod noop;
+mod pack;
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::SessionOptions;
+
+#[derive(Args, Debug)]
+pub struct Bench {
+    /// Which comparisons [default: noop and pack, which take seconds]
+    #[arg(value_enum)]
+    pub which: Vec<Which>,
+    /// As JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub options: SessionOptions,
+    /// Pack one disk from FILE in FOLDER and report the peak memory: one run of the comparison `pack`
+    #[arg(long, hide = true, num_args = 2, value_names = ["FILE", "FOLDER"])]
+    pub pack_once: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Which {
+    /// A build in which nothing changed
+    Noop,
+    /// A 256 MiB disk with a 20 MB file, beside genimage
+    Pack,
+    /// Compiling this tool from nothing, and after a change (2 minutes)
+    Compile,
+    /// The kernel step and a whole cold build, beside plain make (10 minutes)
+    Kernel,
+}
+
+/// One line of the table.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Row {
+    pub what: String,
+    pub ours_seconds: f64,
+    /// What it is compared with, and how long that took.
+    pub other: Option<(String, f64)>,
+    /// ours / other.
+    pub ratio: Option<f64>,
+    pub note: String,
+}
+
+impl Row {
+    pub fn new(what: &str, ours: Duration, other: Option<(&str, Duration)>, note: impl Into<String>) -> Row {
+        Row {
+            what: what.to_string(),
+            ours_seconds: ours.as_secs_f64(),
+            other: other.map(|(name, took)| (name.to_string(), took.as_secs_f64())),
+            ratio: other.map(|(_, took)| ours.as_secs_f64() / took.as_secs_f64()),
+            note: note.into(),
+        }
+    }
+}
+
+pub fn run(arguments: &Bench) -> Result<()> {
+    if let [file, folder] = &arguments.pack_once[..] {
+        return pack::once(file, folder);
+    }
+    let which = match arguments.which.is_empty() {
+        true => vec![Which::Noop, Which::Pack],
+        false => arguments.which.clone(),
+    };
+    let mut rows = Vec::new();
+    for which in which {
+        rows.extend(match which {
+            Which::Noop => noop::run(&arguments.options)?,
+            Which::Pack => pack::run()?,
+            Which::Compile => compile::run()?,
+            Which::Kernel => images::run(&arguments.options)?,
+        });
+    }
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&rows)?);
+        return Ok(());
+    }
+    for row in &rows {
+        let other =
+            row.other.as_ref().map(|(name, took)| format!("{name} {}", show(*took))).unwrap_or_default();
+        let ratio = row.ratio.map(|ratio| format!("{ratio:.3}")).unwrap_or_default();
+        println!("{:<44} {:>10}  {other:<28} {ratio:>7}  {}", row.what, show(row.ours_seconds), row.note);
+    }
+    Ok(())
+}
+
+fn show(seconds: f64) -> String {
+    match seconds {
+        s if s < 1.0 => format!("{:.1} ms", s * 1000.0),
+        s => format!("{s:.2} s"),
+    }
+}
+
+/// The shortest and the middle one of `count` runs.
+pub fn repeat(count: usize, mut work: impl FnMut() -> Result<()>) -> Result<(Duration, Duration)> {
+    let mut times = Vec::new();
+    for _ in 0..count {
+        let started = Instant::now();
+        work()?;
+        times.push(started.elapsed());
+    }
+    times.sort();
+    Ok((times[0], times[count / 2]))
+}

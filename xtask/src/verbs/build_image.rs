@@ -1,0 +1,110 @@
+//! `cargo xtask build-image`: the whole way from profiles to `out/PROFILE/`.
+
+use std::{path::PathBuf, sync::Arc};
+
+use anyhow::Result;
+use clap::Args;
+
+use super::{Access, Selection, Session, SessionOptions, purposes, session};
+use crate::{
+    execute::{self, Context, Damaged, Outcomes},
+    export,
+    report::{Event, Reporter, bytes, seconds},
+};
+
+#[derive(Args, Debug)]
+pub struct BuildImage {
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Install what this machine lacks before building (Debian, Ubuntu)
+    #[arg(long)]
+    pub install_deps: bool,
+    /// Where the artifacts go
+    #[arg(long, value_name = "DIR", default_value = "out")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    pub options: SessionOptions,
+    /// Events as JSON lines on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub fn run(arguments: &BuildImage) -> Result<()> {
+    let reporter = Arc::new(Reporter::new(arguments.json));
+    let result = build(arguments, reporter.clone());
+    if let Err(error) = &result {
+        reporter.event(&Event::Failed { error: &format!("{error:#}") });
+    }
+    result
+}
+
+fn build(arguments: &BuildImage, reporter: Arc<Reporter>) -> Result<()> {
+    let store = session::store_dir(&arguments.options)?;
+    purposes::ensure(&arguments.selection, false, arguments.install_deps, store, &reporter)?;
+    let mut session =
+        Session::open(&arguments.selection, &arguments.options, Access::Build, reporter.clone())?;
+    crate::signals::cancel_on_interrupt(&session.context.cancelled)?;
+    if arguments.options.offline {
+        execute::check_offline(&session.context, &session.plan, &session.last)?;
+    }
+    // An artifact's step may turn out damaged only when it is copied out: then the build begins again.
+    loop {
+        let outcomes = execute::execute(&session.context, &session.plan, &mut session.last)?;
+        match export_all(arguments, &session, &outcomes) {
+            Err(error) if error.is::<Damaged>() => {
+                let damaged = error.downcast::<Damaged>()?;
+                reporter
+                    .note("  damage an artifact in the store has changed since it was made; making it again");
+                session.context.store.discard(&damaged.key)?;
+            }
+            result => {
+                session.context.memo.save();
+                result?;
+                return finish(&reporter, &outcomes);
+            }
+        }
+    }
+}
+
+fn export_all(arguments: &BuildImage, session: &Session, outcomes: &Outcomes) -> Result<()> {
+    let Context { reporter, .. } = &session.context;
+    for profile in &session.profiles {
+        let spec = &profile.spec;
+        let lines = export::export(&session.context, &session.plan, outcomes, spec, &arguments.out)?;
+        let folder = arguments.out.join(&spec.name);
+        let hermetic = session.plan.is_hermetic(&spec.name);
+        if reporter.is_json() {
+            let out = folder.to_string_lossy();
+            reporter.event(&Event::ProfileFinished {
+                profile: &spec.name,
+                out: &out,
+                artifacts: &lines,
+                hermetic,
+            });
+            continue;
+        }
+        reporter.print(&format!("{}/", folder.display()));
+        for line in &lines {
+            reporter.print(&format!(
+                "  {:<20} {:>10}  {}",
+                line.name,
+                bytes(line.size_bytes),
+                &line.sha256[..16]
+            ));
+        }
+        if !hermetic {
+            reporter
+                .print("  built from a local tree: not hermetic, not reproducible from the manifest alone");
+        }
+    }
+    Ok(())
+}
+
+fn finish(reporter: &Reporter, outcomes: &Outcomes) -> Result<()> {
+    let (reused, built) = (outcomes.reused(), outcomes.built());
+    reporter.event(&Event::Finished { reused, built, seconds: reporter.elapsed().as_secs_f64() });
+    if !reporter.is_json() {
+        reporter.note(&format!("{reused} steps reused, {built} run, {}", seconds(reporter.elapsed())));
+    }
+    Ok(())
+}

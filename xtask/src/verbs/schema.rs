@@ -1,0 +1,19 @@
+//! `cargo xtask schema`: the JSON schemas beside the profiles, written anew from the types.
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+
+use crate::profile::{self, Project};
+
+#[derive(Args, Debug)]
+pub struct Schema {}
+
+pub fn run(_: &Schema) -> Result<()> {
+    let project = Project::find()?;
+    for (path, text) in profile::schemas() {
+        let path = project.root.join(path);
+        std::fs::write(&path, text).with_context(|| format!("can't write {}", path.display()))?;
+        println!("{}", path.display());
+    }
+    Ok(())
+}

@@ -1,0 +1,187 @@
+//! What every verb that plans or builds sets up first: the project, the checked profiles, the store, the plan.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+
+use crate::{
+    document::Problems,
+    execute::{Context, LastBuild, Tools},
+    host::rust_target::{Aarch64Rust, decide, native_target},
+    kernel::{self, Composed},
+    plan::{self, HostFacts, Plan, ProfileInput, RustWay},
+    profile::{self, Arch, Project, Spec},
+    report::Reporter,
+    store::{FileMemo, Store},
+};
+
+/// Which profiles.
+#[derive(Args, Clone, Debug)]
+pub struct Selection {
+    /// Names of files in profiles/ [default: x86_64-vtl2]
+    #[arg(value_name = "PROFILE", conflicts_with = "all")]
+    pub profiles: Vec<String>,
+    /// Every profile
+    #[arg(long)]
+    pub all: bool,
+}
+
+const DEFAULT_PROFILE: &str = "x86_64-vtl2";
+
+/// Options that planning and building verbs share.
+#[derive(Args, Clone, Debug, Default)]
+pub struct SessionOptions {
+    /// Where finished steps are kept [default: $XDG_CACHE_HOME/vtlforge]
+    #[arg(long, value_name = "DIR")]
+    pub store: Option<PathBuf>,
+    /// Never touch the network; say what is missing
+    #[arg(long)]
+    pub offline: bool,
+    /// Base address or folder of a package mirror, tried before the machine's own; may be repeated
+    #[arg(long = "mirror", value_name = "URL")]
+    pub mirrors: Vec<String>,
+    /// Cores to keep busy [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+    /// Read every byte again instead of trusting what file times say
+    #[arg(long)]
+    pub paranoid: bool,
+}
+
+/// Whether a verb may make folders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Looks only: a store that isn't there stays so.
+    Look,
+    Build,
+}
+
+pub struct Session {
+    pub profiles: Vec<ProfileInput>,
+    pub plan: Plan,
+    pub context: Context,
+    pub last: LastBuild,
+}
+
+impl Session {
+    /// Checks everything that can be wrong before the first effect, then opens the store.
+    pub fn open(
+        selection: &Selection,
+        options: &SessionOptions,
+        access: Access,
+        reporter: Arc<Reporter>,
+    ) -> Result<Session> {
+        let project = Project::find()?;
+        let profiles = load(&project, selection)?;
+        let store = Store::at(&store_dir(options)?);
+        if access == Access::Build {
+            store.create()?;
+        }
+        let memo = FileMemo::load(&store.memo_dir(), options.paranoid);
+        let tools = Tools::new(&project.root, &store.memo_dir(), options.paranoid)?;
+        let plan = plan::make(&profiles, &host_facts(&project, &profiles, &tools)?);
+        let last = LastBuild::load(&store.memo_dir());
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let context = Context {
+            root: project.root,
+            store,
+            memo,
+            tools,
+            reporter,
+            jobs: options.jobs.map_or(cores, usize::from),
+            offline: options.offline,
+            mirrors: options.mirrors.clone(),
+            cancelled: Arc::new(AtomicBool::new(false)),
+        };
+        Ok(Session { profiles, plan, context, last })
+    }
+}
+
+/// The profiles asked for, with their fragments, or everything that is wrong with any of them.
+pub fn load(project: &Project, selection: &Selection) -> Result<Vec<ProfileInput>, Problems> {
+    let specs = specs(project, selection)?;
+    let mut problems = Problems::default();
+    let mut inputs = Vec::new();
+    for spec in specs {
+        match compose(project, &spec) {
+            Ok(composed) => inputs.push(ProfileInput { spec, composed }),
+            Err(wrong) => wrong.0.into_iter().for_each(|problem| problems.push(problem)),
+        }
+    }
+    problems.into_result(inputs)
+}
+
+pub fn specs(project: &Project, selection: &Selection) -> Result<Vec<Spec>, Problems> {
+    match (selection.all, selection.profiles.is_empty()) {
+        (true, _) => profile::load_all(project),
+        (false, true) => profile::load(project, &[DEFAULT_PROFILE.to_string()]),
+        (false, false) => {
+            let mut names = Vec::new();
+            for name in &selection.profiles {
+                if !names.contains(name) {
+                    names.push(name.clone());
+                }
+            }
+            profile::load(project, &names)
+        }
+    }
+}
+
+fn compose(project: &Project, spec: &Spec) -> Result<Composed, Problems> {
+    let paths = spec.kernel.fragments.iter().map(|name| format!("configs/{name}.config"));
+    let sources: Vec<(Arc<str>, Vec<u8>)> = paths
+        .filter_map(|path| {
+            // That the file is there has been checked; one that vanished since asks for nothing and is lost loudly.
+            let bytes = std::fs::read(project.root.join(&path)).ok()?;
+            Some((Arc::from(path), bytes))
+        })
+        .collect();
+    kernel::compose::compose_sources(&sources)
+}
+
+fn host_facts(project: &Project, profiles: &[ProfileInput], tools: &Tools) -> Result<HostFacts> {
+    let mut rust = BTreeMap::new();
+    for arch in profiles.iter().map(|profile| profile.spec.arch) {
+        if !rust.contains_key(&arch) {
+            rust.insert(arch, rust_way(project, arch, tools)?);
+        }
+    }
+    Ok(HostFacts { arch: tools.host().arch, rust })
+}
+
+/// How a payload for `arch` is compiled on this machine.
+fn rust_way(project: &Project, arch: Arch, tools: &Tools) -> Result<RustWay> {
+    if arch == tools.host().arch {
+        return Ok(RustWay::Toolchain { target: native_target(arch) });
+    }
+    match (arch, decide(&tools.toolchain()?)) {
+        (Arch::Aarch64, Aarch64Rust::Rustup { target }) => {
+            Ok(RustWay::Toolchain { target: target.to_string() })
+        }
+        (Arch::Aarch64, Aarch64Rust::DebianPackages) => {
+            let packages = profile::rust_packages(project)?;
+            Ok(RustWay::Debian { target: native_target(arch), packages })
+        }
+        // Debian packages no cross standard library in this direction; rustup has one.
+        (Arch::X86_64, _) => Ok(RustWay::Toolchain { target: native_target(arch) }),
+    }
+}
+
+/// $XDG_CACHE_HOME/vtlforge, as the XDG Base Directory Specification says, unless told otherwise.
+pub fn store_dir(options: &SessionOptions) -> Result<PathBuf> {
+    let given = options.store.clone().or_else(|| std::env::var_os("VTLFORGE_STORE").map(PathBuf::from));
+    if let Some(given) = given {
+        return std::path::absolute(&given)
+            .with_context(|| format!("--store {} is no path", given.display()));
+    }
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = cache.or_else(|| Some(std::env::home_dir()?.join(".cache")));
+    Ok(cache
+        .context("there is no home folder to keep the store in\n  hint: name a place with --store DIR")?
+        .join("vtlforge"))
+}
