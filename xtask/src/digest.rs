@@ -1,9 +1,22 @@
 //! SHA-256 digests of bytes, files and canonical JSON: the names by which steps and artifacts are known.
 
-use std::{fmt, fs::File, io, path::Path, str::FromStr};
+use std::{
+    cell::RefCell,
+    fmt,
+    fs::File,
+    io::{self, Read as _},
+    path::Path,
+    str::FromStr,
+};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+
+const BUFFER_BYTES: usize = 256 << 10;
+
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// A SHA-256 digest (FIPS 180-4), shown as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -24,9 +37,24 @@ impl Digest {
 
     /// Digest and length in bytes of a file's content.
     pub fn of_file(path: &Path) -> io::Result<(Digest, u64)> {
+        let mut file = File::open(path)?;
         let mut hasher = Sha256::new();
-        let size_bytes =
-            io::copy(&mut io::BufReader::with_capacity(1 << 20, File::open(path)?), &mut hasher)?;
+        let mut size_bytes = 0;
+        // A kernel tree has a hundred thousand small files: the buffer stays.
+        BUFFER.with_borrow_mut(|buffer| {
+            buffer.resize(BUFFER_BYTES, 0);
+            loop {
+                match file.read(buffer) {
+                    Ok(0) => return Ok(()),
+                    Ok(count) => {
+                        hasher.update(&buffer[..count]);
+                        size_bytes += count as u64;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        })?;
         Ok((Digest(hasher.finalize().into()), size_bytes))
     }
 

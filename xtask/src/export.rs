@@ -91,6 +91,10 @@ pub fn export(
             .with_context(|| format!("can't write {}", fresh.join(name).display()))?;
     }
     exchange(&fresh, &folder)?;
+    for (entry, ..) in &outputs {
+        context.memo.adopt_file(&folder.join(&entry.name), entry.sha256, entry.size_bytes);
+    }
+    context.memo.adopt_file(&folder.join(MANIFEST), manifest_digest, manifest.len() as u64);
     Ok(lines)
 }
 

@@ -99,8 +99,9 @@ text! {
     Snapshot: r"^20[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3])[0-5][0-9][0-5][0-9]Z$",
         "a UTC time stamp in the form YYYYMMDDTHHMMSSZ, such as 20260131T093000Z";
     /// Address of a file to download.
-    Url: r"^(https?://[^\s/@]+/[^\s]*|file:///[^\s]+)$",
-        "the address of a file: http://HOST/…, https://HOST/… or file:///…, without user name or password";
+    Url: r"^(https?://[^\s/@]+/[^\s?#]*|file:///[^\s]+)$",
+        "the address of a file: http://HOST/…, https://HOST/… or file:///…, without user name, password or query, \
+         since it goes into the manifest";
     /// Address of a Git repository.
     GitUrl: r"^((https?|git)://[^\s/@]+/[^\s]*|ssh://[^\s/]+/[^\s]*|file:///[^\s]+)$",
         "the address of a repository: https://, http://, git://, ssh:// or file:///, without a password";

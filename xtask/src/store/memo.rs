@@ -102,22 +102,27 @@ impl FileMemo {
     /// Takes over what is known of a work folder's outputs to the place they were renamed to. They are
     /// finished and read-only there, so their time stamps need no settling.
     pub fn adopt(&self, from: &Path, to: &Path, outputs: &[Output]) {
-        let mut state = self.state();
         for output in outputs {
             let path = to.join(&output.name);
             match output.kind {
                 OutputKind::Tree => {
+                    let mut state = self.state();
                     if let Some(known) = state.0.trees.remove(&from.join(&output.name)) {
                         state.0.trees.insert(path, known);
+                        state.1 = true;
                     }
                 }
-                OutputKind::File => {
-                    let Ok(metadata) = fs::metadata(&path) else { continue };
-                    state.0.files.insert(path, (Stat::of(&metadata), output.sha256, output.size_bytes));
-                }
+                OutputKind::File => self.adopt_file(&path, output.sha256, output.size_bytes),
             }
-            state.1 = true;
         }
+    }
+
+    /// Takes the caller's word for a file that it has just finished.
+    pub fn adopt_file(&self, path: &Path, digest: Digest, size_bytes: u64) {
+        let Ok(metadata) = fs::metadata(path) else { return };
+        let mut state = self.state();
+        state.0.files.insert(path.to_path_buf(), (Stat::of(&metadata), digest, size_bytes));
+        state.1 = true;
     }
 
     /// Writes the memo if it changed. It only saves time: failing to write it fails nothing.

@@ -1,6 +1,9 @@
 //! `cargo xtask build-image`: the whole way from profiles to `out/PROFILE/`.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::Result;
 use clap::Args;
@@ -19,9 +22,9 @@ pub struct BuildImage {
     /// Install what this machine lacks before building (Debian, Ubuntu)
     #[arg(long)]
     pub install_deps: bool,
-    /// Where the artifacts go
-    #[arg(long, value_name = "DIR", default_value = "out")]
-    pub out: PathBuf,
+    /// Where the artifacts go [default: the project's out/]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
     #[command(flatten)]
     pub options: SessionOptions,
     /// Events as JSON lines on standard output
@@ -47,10 +50,14 @@ fn build(arguments: &BuildImage, reporter: Arc<Reporter>) -> Result<()> {
     if arguments.options.offline {
         execute::check_offline(&session.context, &session.plan, &session.last)?;
     }
+    let out = match &arguments.out {
+        Some(out) => std::path::absolute(out)?,
+        None => session.context.root.join("out"),
+    };
     // An artifact's step may turn out damaged only when it is copied out: then the build begins again.
     loop {
         let outcomes = execute::execute(&session.context, &session.plan, &mut session.last)?;
-        match export_all(arguments, &session, &outcomes) {
+        match export_all(&out, &session, &outcomes) {
             Err(error) if error.is::<Damaged>() => {
                 let damaged = error.downcast::<Damaged>()?;
                 reporter
@@ -66,15 +73,17 @@ fn build(arguments: &BuildImage, reporter: Arc<Reporter>) -> Result<()> {
     }
 }
 
-fn export_all(arguments: &BuildImage, session: &Session, outcomes: &Outcomes) -> Result<()> {
+fn export_all(out: &Path, session: &Session, outcomes: &Outcomes) -> Result<()> {
     let Context { reporter, .. } = &session.context;
     for profile in &session.profiles {
         let spec = &profile.spec;
-        let lines = export::export(&session.context, &session.plan, outcomes, spec, &arguments.out)?;
-        let folder = arguments.out.join(&spec.name);
+        let lines = export::export(&session.context, &session.plan, outcomes, spec, out)?;
+        let folder = out.join(&spec.name);
+        let shown = std::env::current_dir().ok();
+        let shown = shown.and_then(|here| folder.strip_prefix(here).ok()).unwrap_or(&folder);
         let hermetic = session.plan.is_hermetic(&spec.name);
         if reporter.is_json() {
-            let out = folder.to_string_lossy();
+            let out = shown.to_string_lossy();
             reporter.event(&Event::ProfileFinished {
                 profile: &spec.name,
                 out: &out,
@@ -83,7 +92,7 @@ fn export_all(arguments: &BuildImage, session: &Session, outcomes: &Outcomes) ->
             });
             continue;
         }
-        reporter.print(&format!("{}/", folder.display()));
+        reporter.print(&format!("{}/", shown.display()));
         for line in &lines {
             reporter.print(&format!(
                 "  {:<20} {:>10}  {}",

@@ -11,9 +11,8 @@ pub struct Schema {}
 pub fn run(_: &Schema) -> Result<()> {
     let project = Project::find()?;
     for (path, text) in profile::schemas() {
-        let path = project.root.join(path);
-        std::fs::write(&path, text).with_context(|| format!("can't write {}", path.display()))?;
-        println!("{}", path.display());
+        std::fs::write(project.root.join(path), text).with_context(|| format!("can't write {path}"))?;
+        println!("{path}");
     }
     Ok(())
 }

@@ -149,6 +149,9 @@ fn fragments_of_the_repository() {
     let mut read = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "config") {
+            continue;
+        }
         let name = format!("configs/{}", path.file_name().unwrap().to_string_lossy());
         let (_, problems) = fragment::parse(&name.into(), &std::fs::read(&path).unwrap());
         assert!(problems.is_empty(), "{problems}");
