@@ -52,8 +52,11 @@ impl Project {
 /// A tree that is no kernel, but has a Makefile to say so.
 fn tiny_tree(at: &Path) {
     fs::create_dir_all(at.join("init")).unwrap();
-    fs::write(at.join("Makefile"), "allnoconfig:\n\t@echo 'init/main.c:7:2: error: this is no kernel'; exit 1\n")
-        .unwrap();
+    fs::write(
+        at.join("Makefile"),
+        "allnoconfig:\n\t@echo 'init/main.c:7:2: error: this is no kernel'; exit 1\n",
+    )
+    .unwrap();
     fs::write(at.join("init/main.c"), "one\ntwo\nthree\nfour\nfive\nsix\nseven\n").unwrap();
 }
 
@@ -116,7 +119,9 @@ fn a_git_revision_is_fetched_and_exported() {
     git(&["add", "."]);
     git(&["commit", "--quiet", "-m", "A tree"]);
     let revision = git(&["rev-parse", "HEAD"]).trim().to_string();
-    let source = |revision: &str| format!("{{git: {{url: \"file://{}\", revision: {revision}}}}}", repository.display());
+    let source = |revision: &str| {
+        format!("{{git: {{url: \"file://{}\", revision: {revision}}}}}", repository.display())
+    };
     let said = Project::new("git", &source(&revision), &[]).xtask(&["config", "check"]);
     let fetched = format!("done   fetch git {}", &revision[..12]);
     assert!(said.stderr.contains(&fetched), "{}", said.stderr);
@@ -136,7 +141,8 @@ fn a_local_tree_is_built_where_it_is_and_runs_every_time() {
     let plan = project.xtask(&["plan", "--format", "json"]).expect("plan");
     let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
     for step in plan["steps"].as_array().unwrap() {
-        let is_local = ["resolve-kconfig", "build-kernel"].contains(&step["action"]["kind"].as_str().unwrap());
+        let is_local =
+            ["resolve-kconfig", "build-kernel"].contains(&step["action"]["kind"].as_str().unwrap());
         assert_eq!(step["status"] == "always", is_local, "{}", step["name"]);
     }
     let said = project.xtask(&["config", "check"]);
