@@ -23,15 +23,7 @@ const ALLOWED: [&str; 11] = [
 fn licences_and_sources_are_allowed() {
     for manifest in ["Cargo.toml", "recipes/vtl2-init/Cargo.toml"] {
         let mut cargo = std::process::Command::new(env!("CARGO"));
-        cargo.args([
-            "metadata",
-            "--locked",
-            "--offline",
-            "--format-version",
-            "1",
-            "--manifest-path",
-            manifest,
-        ]);
+        cargo.args(["metadata", "--locked", "--format-version", "1", "--manifest-path", manifest]);
         let metadata = run(cargo.current_dir(project())).expect("cargo metadata");
         let metadata: serde_json::Value = serde_json::from_str(&metadata).unwrap();
         for package in metadata["packages"].as_array().unwrap() {
