@@ -24,6 +24,7 @@ use std::{
 
 use crate::{
     digest::Digest,
+    fetch::Location,
     plan::KeyParts,
     report::Reporter,
     store::{FileMemo, StepRecord, Store},
@@ -46,7 +47,7 @@ pub struct Context {
     pub jobs: usize,
     pub offline: bool,
     /// Bases of package mirrors that the user named, tried first.
-    pub mirrors: Vec<String>,
+    pub mirrors: Vec<Location>,
     /// Set when the user wants to stop.
     pub cancelled: Arc<AtomicBool>,
 }

@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     match run(CommandLine::parse().verb) {
         Ok(status) => status,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", report::failure(&error));
             ExitCode::FAILURE
         }
     }

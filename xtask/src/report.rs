@@ -1,6 +1,7 @@
 //! What the user sees while steps run: bars on a terminal, plain lines elsewhere, JSON lines with --json.
 //! Talk goes to standard error; JSON lines are data and go to standard output.
 
+mod failure;
 mod units;
 
 use std::{
@@ -13,6 +14,7 @@ use std::{
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
+pub use failure::failure;
 pub use units::{bytes, seconds};
 
 /// Without a terminal, a step that takes long says so this often.

@@ -44,6 +44,18 @@ impl Store {
         Store { root: root.join(LAYOUT) }
     }
 
+    /// Fails if something other than a folder stands where the store should be. Makes nothing.
+    pub fn check(&self) -> Result<()> {
+        let mut places = self.root.ancestors();
+        match places.find_map(|place| Some((place, fs::metadata(place).ok()?))) {
+            Some((place, metadata)) if !metadata.is_dir() => anyhow::bail!(
+                "the store can't be here: {} is no folder\n  hint: choose another place with --store DIR",
+                place.display()
+            ),
+            _ => Ok(()),
+        }
+    }
+
     /// Makes the folders that are missing.
     pub fn create(&self) -> Result<()> {
         for folder in ["steps", "locks", "work", "partial", "trees", "memo"] {

@@ -15,6 +15,7 @@ use crate::{
         archive::{self, Archive, Limits, Options},
         download::{Download, DownloadError, Downloader, Policy},
         git_source::{self, GitWanted},
+        location::redact_text,
         locations::{Deb, Missing, OfflineError, Sources},
         patches,
     },
@@ -37,7 +38,7 @@ static DOWNLOADER: LazyLock<Downloader> = LazyLock::new(|| Downloader::new(Polic
 pub fn fetch_deb(job: &Job, pin: &DebPin) -> Result<Vec<(&'static str, OutputKind)>> {
     let version = pin.version.to_string();
     let deb = deb(pin, &version);
-    let sources = sources(job.context)?;
+    let sources = sources(job.context);
     let locations = sources.of_deb(&deb);
     let name = format!("{} {}", pin.package, pin.version);
     if locations.is_empty() {
@@ -90,11 +91,8 @@ pub fn fetch_git(
 ) -> Result<Vec<(&'static str, OutputKind)>> {
     let control = control(job);
     let tree = job.out("tree");
-    if job.context.offline && !Path::new(url).is_absolute() && !url.starts_with("file:") {
-        anyhow::bail!(
-            "revision {revision} of {url} is not on this machine, and --offline forbids fetching it\n\
-             hint: run once without --offline"
-        );
+    if job.context.offline && is_remote(url) {
+        return Err(OfflineError(vec![missing_git(url, revision)]).into());
     }
     let wanted = GitWanted { url, revision };
     let exported = git_source::export(&wanted, &job.work.scratch(), &tree, &options(false), &control)
@@ -195,7 +193,7 @@ fn normalise(tree: &Path) -> Result<()> {
 
 /// Fails with everything that a build of `plan` would have to download although it may not, all at once.
 pub fn check_offline(context: &Context, plan: &Plan, last: &LastBuild) -> Result<()> {
-    let sources = sources(context)?;
+    let sources = sources(context);
     let mut missing = Vec::new();
     for (step, forecast) in plan.steps.iter().zip(forecast(context, plan, last)?) {
         if matches!(forecast, Forecast::Reuse { .. }) {
@@ -212,6 +210,9 @@ pub fn check_offline(context: &Context, plan: &Plan, last: &LastBuild) -> Result
             Action::FetchUrl { url, sha256, size_bytes } if Location::parse(url)?.is_remote() => {
                 missing.push(missing_url(url, sha256, *size_bytes));
             }
+            Action::FetchGit { url, revision, .. } if is_remote(url) => {
+                missing.push(missing_git(url, revision));
+            }
             _ => {}
         }
     }
@@ -220,12 +221,21 @@ pub fn check_offline(context: &Context, plan: &Plan, last: &LastBuild) -> Result
 
 fn missing_url(url: &str, sha256: &Sha256, size: Option<u64>) -> Missing {
     let name = Location::parse(url).map_or_else(|_| url.to_string(), |location| location.to_string());
-    Missing { name, sha256: sha256.to_string(), size, place: None }
+    Missing { name, sha256: Some(sha256.to_string()), size, place: None }
 }
 
-fn sources(context: &Context) -> Result<Sources> {
-    let mirrors = context.mirrors.iter().map(|mirror| Location::parse(mirror)).collect::<Result<_, _>>()?;
-    Ok(Sources::new(mirrors, context.offline))
+/// Whether a Git repository is on another machine.
+fn is_remote(url: &str) -> bool {
+    !Path::new(url).is_absolute() && !url.starts_with("file:")
+}
+
+fn missing_git(url: &str, revision: &str) -> Missing {
+    let name = format!("revision {revision} of {}", redact_text(url));
+    Missing { name, sha256: None, size: None, place: None }
+}
+
+fn sources(context: &Context) -> Sources {
+    Sources::new(context.mirrors.clone(), context.offline)
 }
 
 fn deb<'a>(pin: &'a DebPin, version: &'a str) -> Deb<'a> {

@@ -28,6 +28,9 @@ impl Location {
             return Ok(Location::File(PathBuf::from(text)));
         }
         let bad = |reason: &str| BadLocation { shown: redact_text(text), reason: reason.to_owned() };
+        if !text.contains(':') {
+            return Err(bad("it is neither an address nor an absolute path"));
+        }
         let url = Url::parse(text).map_err(|error| bad(&error.to_string()))?;
         match url.scheme() {
             "http" | "https" if url.has_host() => Ok(Location::Http(url)),

@@ -146,7 +146,8 @@ impl Sources {
 pub struct Missing {
     /// What people call it: package and version, or the address without credentials.
     pub name: String,
-    pub sha256: String,
+    /// None for a Git revision, which is its own digest.
+    pub sha256: Option<String>,
     pub size: Option<u64>,
     /// Path below the folder given with --mirror, where it would be found.
     pub place: Option<String>,
@@ -156,7 +157,7 @@ impl Missing {
     pub fn deb(deb: &Deb) -> Missing {
         Missing {
             name: format!("{} {}", deb.package, deb.version),
-            sha256: deb.sha256.to_owned(),
+            sha256: Some(deb.sha256.to_owned()),
             size: Some(deb.size),
             place: Some(deb.pool.to_owned()),
         }
@@ -172,9 +173,10 @@ impl fmt::Display for OfflineError {
         writeln!(f, "not on this machine, and --offline forbids downloading:")?;
         for missing in &self.0 {
             writeln!(f, "  {}", missing.name)?;
-            match missing.size {
-                Some(size) => writeln!(f, "    {size} bytes, sha256 {}", missing.sha256)?,
-                None => writeln!(f, "    sha256 {}", missing.sha256)?,
+            match (&missing.sha256, missing.size) {
+                (Some(sha256), Some(size)) => writeln!(f, "    {size} bytes, sha256 {sha256}")?,
+                (Some(sha256), None) => writeln!(f, "    sha256 {sha256}")?,
+                (None, _) => {}
             }
             if let Some(place) = &missing.place {
                 writeln!(f, "    found as DIR/{place} or DIR/{}", place.rsplit('/').next().unwrap_or(place))?;
@@ -183,7 +185,7 @@ impl fmt::Display for OfflineError {
         let places = self.0.iter().any(|missing| missing.place.is_some());
         let folder =
             if places { ", or put the files into a folder and name it with --mirror DIR" } else { "" };
-        write!(f, "hint: run once without --offline{folder}")
+        write!(f, "  hint: run once without --offline{folder}")
     }
 }
 

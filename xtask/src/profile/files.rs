@@ -12,8 +12,8 @@ pub trait Files {
     /// Names of what is in a folder, sorted; nothing if there is no such folder.
     fn list(&self, folder: &str) -> io::Result<Vec<String>>;
 
-    /// Whether there is a file or folder of this path.
-    fn exists(&self, path: &str) -> bool;
+    /// Whether there is a file of this path.
+    fn is_file(&self, path: &str) -> bool;
 }
 
 /// The project's folder: the one with profiles/, configs/ and recipes/.
@@ -50,8 +50,8 @@ impl Files for Project {
         Ok(names)
     }
 
-    fn exists(&self, path: &str) -> bool {
-        self.root.join(path).exists()
+    fn is_file(&self, path: &str) -> bool {
+        self.root.join(path).is_file()
     }
 }
 
@@ -79,8 +79,7 @@ impl Files for BTreeMap<String, Vec<u8>> {
         Ok(names)
     }
 
-    fn exists(&self, path: &str) -> bool {
-        let below = format!("{path}/");
-        self.contains_key(path) || self.keys().any(|other| other.starts_with(&below))
+    fn is_file(&self, path: &str) -> bool {
+        self.contains_key(path)
     }
 }

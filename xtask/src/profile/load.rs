@@ -15,7 +15,10 @@ use super::{
     spec::{self, Spec},
     types::{DebPin, Pins, Profile, Recipe},
 };
-use crate::document::{self, Node, Origin, Problem, Problems, Shape, did_you_mean, list};
+use crate::{
+    document::{self, Node, Origin, Problem, Problems, Shape, did_you_mean, list},
+    kernel::fragment,
+};
 
 pub(super) const PROFILES: &str = "profiles";
 pub(super) const LAYERS: &str = "profiles/layers";
@@ -88,6 +91,7 @@ pub(super) struct Loader<'a> {
     texts: BTreeMap<String, String>,
     layers: BTreeMap<String, Option<Rc<Document>>>,
     recipes: BTreeMap<String, Option<Rc<LoadedRecipe>>>,
+    fragments: BTreeSet<String>,
     pins: Option<Option<Rc<LoadedPins>>>,
 }
 
@@ -99,6 +103,7 @@ impl<'a> Loader<'a> {
             texts: BTreeMap::new(),
             layers: BTreeMap::new(),
             recipes: BTreeMap::new(),
+            fragments: BTreeSet::new(),
             pins: None,
         }
     }
@@ -154,6 +159,21 @@ impl<'a> Loader<'a> {
         recipe
     }
 
+    /// Reports what is wrong with a fragment by itself, so that it is told together with what is wrong elsewhere.
+    /// How fragments fit together is seen when they are composed.
+    pub fn fragment(&mut self, path: &str) {
+        if !self.fragments.insert(path.to_owned()) {
+            return;
+        }
+        let file: Arc<str> = path.into();
+        match self.files.read(path) {
+            Ok(bytes) => self.problems.append(fragment::parse(&file, &bytes.unwrap_or_default()).1),
+            Err(error) => {
+                self.problems.push(Problem::new(Origin::file(&file), format!("can't be read: {error}")));
+            }
+        }
+    }
+
     /// The pins; None if they can't be used.
     pub fn pins(&mut self) -> Option<Rc<LoadedPins>> {
         if self.pins.is_none() {
@@ -164,7 +184,7 @@ impl<'a> Loader<'a> {
     }
 
     fn read_pins(&mut self) -> Option<LoadedPins> {
-        if !self.files.exists(PINS) {
+        if !self.files.is_file(PINS) {
             let message = "the file is missing; it lists every download with its digest";
             self.problems.push(Problem::new(Origin::file(&PINS.into()), message));
             return None;
@@ -214,7 +234,7 @@ impl<'a> Loader<'a> {
     pub fn recipe_names(&mut self) -> Vec<String> {
         let files = self.files;
         let mut names = self.list(RECIPES);
-        names.retain(|name| files.exists(&format!("{RECIPES}/{name}/recipe.yaml")));
+        names.retain(|name| files.is_file(&format!("{RECIPES}/{name}/recipe.yaml")));
         names
     }
 

@@ -41,7 +41,7 @@ pub(super) fn check_recipe(files: &dyn Files, loaded: &LoadedRecipe, problems: &
     }
     for (index, file) in recipe.files.iter().flatten().enumerate() {
         let path = format!("{folder}/{}", file.source);
-        if !files.exists(&path) {
+        if !files.is_file(&path) {
             let origin = loaded.origin(&format!("files.{index}.source"));
             problems.push(Problem::new(origin, format!("there is no file {path}")));
         }
@@ -58,7 +58,7 @@ fn check_crate(files: &dyn Files, folder: &str, loaded: &LoadedRecipe, problems:
         Some(CargoSource::Path(path)) => (path.as_str(), "cargo.source.path"),
         None => (folder, "cargo"),
     };
-    let there = ["Cargo.toml", "Cargo.lock"].map(|name| files.exists(&format!("{crate_folder}/{name}")));
+    let there = ["Cargo.toml", "Cargo.lock"].map(|name| files.is_file(&format!("{crate_folder}/{name}")));
     let (name, why, hint) = match there {
         [false, _] => {
             ("Cargo.toml", "the crate", "say where the crate is with `source: {path: …}` or `{git: …}`")

@@ -195,7 +195,13 @@ impl Resolver<'_, '_> {
             Some(KernelSource::Pin(name)) => self.pin(name, "kernel.source.pin").map(Some),
             Some(KernelSource::Path(path)) => {
                 let makefile = format!("{path}/Makefile");
-                self.must_exist(&makefile, "kernel.source.path", "a kernel tree has one");
+                let why = "a kernel tree has one";
+                self.must_exist(
+                    &makefile,
+                    "kernel.source.path",
+                    why,
+                    "a path is absolute or starts at the project's folder",
+                );
                 Some(None)
             }
             Some(KernelSource::Archive(_) | KernelSource::Git(_)) => Some(None),
@@ -203,7 +209,8 @@ impl Resolver<'_, '_> {
         };
         let patches: Vec<_> = kernel.patches.iter().flatten().map(ToString::to_string).collect();
         for (index, patch) in patches.iter().enumerate() {
-            self.must_exist(patch, &format!("kernel.patches.{index}"), "a patch of the profile");
+            let (key, why) = (format!("kernel.patches.{index}"), "a patch of the profile");
+            self.must_exist(patch, &key, why, "patches are files, with their path from the project's folder");
         }
         let fragments = self.mandatory("kernel.fragments", kernel.fragments);
         for (index, fragment) in fragments.iter().flatten().enumerate() {
@@ -288,8 +295,9 @@ impl Resolver<'_, '_> {
     }
 
     fn fragment(&mut self, name: &Name, key: &str) {
-        if self.loader.files.exists(&format!("configs/{name}.config")) {
-            return;
+        let path = format!("configs/{name}.config");
+        if self.loader.files.is_file(&path) {
+            return self.loader.fragment(&path);
         }
         let known = self.loader.files.list("configs").unwrap_or_default();
         let known = known.iter().filter_map(|file| file.strip_suffix(".config"));
@@ -301,10 +309,10 @@ impl Resolver<'_, '_> {
         });
     }
 
-    fn must_exist(&mut self, path: &str, key: &str, why: &str) {
-        if !self.loader.files.exists(path) {
+    fn must_exist(&mut self, path: &str, key: &str, why: &str, hint: &str) {
+        if !self.loader.files.is_file(path) {
             let problem = Problem::new(self.origin(key), format!("there is no file {path} ({why})"));
-            self.loader.problems.push(problem);
+            self.loader.problems.push(problem.hint(hint));
         }
     }
 

@@ -5,14 +5,14 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Args;
 
 use super::{Access, Selection, Session, SessionOptions, purposes, session};
 use crate::{
     execute::{self, Context, Damaged, Outcomes},
     export,
-    report::{Event, Reporter, bytes, seconds},
+    report::{Event, Reporter, bytes, failure, seconds},
 };
 
 #[derive(Args, Debug)]
@@ -36,7 +36,7 @@ pub fn run(arguments: &BuildImage) -> Result<()> {
     let reporter = Arc::new(Reporter::new(arguments.json));
     let result = build(arguments, reporter.clone());
     if let Err(error) = &result {
-        reporter.event(&Event::Failed { error: &format!("{error:#}") });
+        reporter.event(&Event::Failed { error: &failure(error) });
     }
     result
 }
@@ -54,6 +54,10 @@ fn build(arguments: &BuildImage, reporter: Arc<Reporter>) -> Result<()> {
         Some(out) => std::path::absolute(out)?,
         None => session.context.root.join("out"),
     };
+    // A folder that can't be made should show before the kernel is built, not after.
+    std::fs::create_dir_all(&out).with_context(|| {
+        format!("can't make {}\n  hint: choose another place with --out DIR", out.display())
+    })?;
     // An artifact's step may turn out damaged only when it is copied out: then the build begins again.
     loop {
         let outcomes = execute::execute(&session.context, &session.plan, &mut session.last)?;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Subcommand;
 
 use super::{Access, Selection, Session, SessionOptions};
@@ -54,10 +54,9 @@ pub fn run(verb: &Config) -> Result<()> {
             }
         }
         Config::Diff { one, other, options } => {
-            let [(_, one), (_, other)] = &resolve(&only([one, other]), options)?[..] else {
-                bail!("name two different profiles");
-            };
-            diff(one, other)?;
+            anyhow::ensure!(one != other, "name two different profiles");
+            let configs = resolve(&only([one, other]), options)?;
+            diff(&configs[0].1, &configs[1].1)?;
         }
     }
     Ok(())

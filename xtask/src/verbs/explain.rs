@@ -30,18 +30,35 @@ pub fn run(arguments: &Explain) -> Result<()> {
         Session::open(&selection, &arguments.options, Access::Look, Arc::new(Reporter::new(false)))?;
     let profile = &session.profiles[0];
     let what = arguments.what.as_deref().unwrap_or("");
-    let text = if what.starts_with("CONFIG_") {
-        symbol(&session, profile, what)?
+    let text = if let Some(name) = symbol_name(what) {
+        symbol(&session, profile, &name)?
     } else if let Some(number) = session.plan.steps.iter().position(|step| step.name == what) {
         step(&session, number)?
     } else {
         match profile::explain(&profile.spec, what) {
             Ok(text) => text,
-            Err(unknown) => bail!("{unknown}\n  hint: steps are {}", step_names(&session)),
+            // Nothing like any key: it may have been meant for a step.
+            Err(unknown) if unknown.starts_with("a profile") && !unknown.ends_with('?') => {
+                bail!("{unknown}\n  hint: steps are {}", step_names(&session))
+            }
+            Err(unknown) => bail!("{unknown}"),
         }
     };
     print!("{text}");
     Ok(())
+}
+
+/// With its prefix, which people leave out. Keys and steps have lower-case letters.
+fn symbol_name(what: &str) -> Option<String> {
+    let name = what.strip_prefix("CONFIG_");
+    let is_bare = |name: &str| {
+        name.contains(|c: char| c.is_ascii_uppercase())
+            && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+    };
+    match name {
+        Some(_) => Some(what.to_string()),
+        None => is_bare(what).then(|| format!("CONFIG_{what}")),
+    }
 }
 
 fn step_names(session: &Session) -> String {
@@ -62,9 +79,11 @@ fn symbol(session: &Session, profile: &ProfileInput, symbol: &str) -> Result<Str
         }
     });
     let Some(key) = resolved else {
-        return Ok(
-            text + "the configuration has not been resolved yet: `cargo xtask config resolve` does it\n"
+        text += &format!(
+            "the configuration has not been resolved yet: `cargo xtask config resolve {}` does it\n",
+            profile.spec.name
         );
+        return Ok(text);
     };
     let path = session.context.store.output_path(&key, "kernel.config");
     let config = DotConfig::parse(&Arc::from("kernel.config"), &std::fs::read_to_string(path)?)?;

@@ -1,7 +1,7 @@
 //! What every verb that plans or builds sets up first: the project, the checked profiles, the store, the plan.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
 };
@@ -12,6 +12,7 @@ use clap::Args;
 use crate::{
     document::Problems,
     execute::{Context, LastBuild, Tools},
+    fetch::Location,
     host::rust_target::{Aarch64Rust, decide, native_target},
     kernel::{self, Composed},
     plan::{self, HostFacts, Plan, ProfileInput, RustWay},
@@ -36,7 +37,7 @@ const DEFAULT_PROFILE: &str = "x86_64-vtl2";
 /// Options that planning and building verbs share.
 #[derive(Args, Clone, Debug, Default)]
 pub struct SessionOptions {
-    /// Where finished steps are kept [default: $XDG_CACHE_HOME/vtlforge]
+    /// Where finished steps are kept [default: $VTLFORGE_STORE, else $XDG_CACHE_HOME/vtlforge]
     #[arg(long, value_name = "DIR")]
     pub store: Option<PathBuf>,
     /// Never touch the network; say what is missing
@@ -78,7 +79,10 @@ impl Session {
     ) -> Result<Session> {
         let project = Project::find()?;
         let profiles = load(&project, selection)?;
+        let mirrors = options.mirrors.iter().map(|mirror| Location::parse(mirror));
+        let mirrors = mirrors.collect::<Result<Vec<_>, _>>().context("--mirror")?;
         let store = Store::at(&store_dir(options)?);
+        store.check()?;
         if access == Access::Build {
             store.create()?;
         }
@@ -95,7 +99,7 @@ impl Session {
             reporter,
             jobs: options.jobs.map_or(cores, usize::from),
             offline: options.offline,
-            mirrors: options.mirrors.clone(),
+            mirrors,
             cancelled: Arc::new(AtomicBool::new(false)),
         };
         Ok(Session { profiles, plan, context, last })
@@ -147,8 +151,8 @@ fn compose(project: &Project, spec: &Spec) -> Result<Composed, Problems> {
 fn host_facts(project: &Project, profiles: &[ProfileInput], tools: &Tools) -> Result<HostFacts> {
     let mut rust = BTreeMap::new();
     for arch in profiles.iter().map(|profile| profile.spec.arch) {
-        if !rust.contains_key(&arch) {
-            rust.insert(arch, rust_way(project, arch, tools)?);
+        if let Entry::Vacant(entry) = rust.entry(arch) {
+            entry.insert(rust_way(project, arch, tools)?);
         }
     }
     Ok(HostFacts { arch: tools.host().arch, rust })

@@ -10,7 +10,7 @@ use xshell::{Shell, cmd};
 use super::{Selection, SessionOptions, purposes, session};
 use crate::{
     profile::Project,
-    report::{Reporter, seconds},
+    report::{Reporter, failure, seconds},
 };
 
 #[derive(Args, Debug)]
@@ -47,7 +47,7 @@ pub fn run(arguments: &Test) -> Result<()> {
         match phase(&shell, &project.root, arguments) {
             Ok(()) => eprintln!("== {name}: ok, {}", seconds(before.elapsed())),
             Err(error) => {
-                eprintln!("== {name}: FAILED, {}: {error:#}", seconds(before.elapsed()));
+                eprintln!("== {name}: FAILED, {}: {}", seconds(before.elapsed()), failure(&error));
                 failed.push(name);
             }
         }

@@ -114,7 +114,7 @@ fn only_debian_mirrors_have_debian_packages() {
 fn offline_says_all_that_is_missing() {
     let address = Missing {
         name: "https://x.example/y.tar.xz".to_owned(),
-        sha256: "ab".repeat(32),
+        sha256: Some("ab".repeat(32)),
         size: None,
         place: None,
     };
@@ -126,6 +126,6 @@ fn offline_says_all_that_is_missing() {
             found as DIR/pool/main/l/linux/linux-source-7.3_7.3.4-1~bpo13+1_all.deb or DIR/linux-source-7.3_7.3.4-1~bpo13+1_all.deb
           https://x.example/y.tar.xz
             sha256 abababababababababababababababababababababababababababababababab
-        hint: run once without --offline, or put the files into a folder and name it with --mirror DIR
+          hint: run once without --offline, or put the files into a folder and name it with --mirror DIR
     "#]].assert_eq(&format!("{error}\n"));
 }

@@ -347,6 +347,7 @@ fn missing_files() {
             profiles/demo.yaml:6:18: there is no file /src/linux/Makefile (a kernel tree has one)
              6 |   source: {path: /src/linux}
                |                  ^
+              hint: a path is absolute or starts at the project's folder
             profiles/demo.yaml:7:15: there is no fragment `gest` (no file configs/gest.config)
              7 |   fragments: [gest]
                |               ^
@@ -358,6 +359,7 @@ fn missing_files() {
             profiles/demo.yaml:8:13: there is no file patches/two.patch (a patch of the profile)
              8 |   patches: [patches/two.patch]
                |             ^
+              hint: patches are files, with their path from the project's folder
             4 problems"#]]);
 }
 
