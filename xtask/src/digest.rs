@@ -135,6 +135,16 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_known_by_its_content() {
+        let folder = tempfile::tempdir().unwrap();
+        for content in [&b""[..], b"abc", &[7; 3 << 20]] {
+            let path = folder.path().join("file");
+            std::fs::write(&path, content).unwrap();
+            assert_eq!(Digest::of_file(&path).unwrap(), (Digest::of(content), content.len() as u64));
+        }
+    }
+
+    #[test]
     fn canonical_json_does_not_depend_on_order() {
         let one = serde_json::json!({"b": [1, {"y": 1, "x": 2}], "a": 1});
         let other = serde_json::json!({"a": 1, "b": [1, {"x": 2, "y": 1}]});

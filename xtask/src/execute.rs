@@ -31,7 +31,7 @@ use crate::{
 };
 
 pub use last::LastBuild;
-pub use schedule::{Forecast, execute, forecast};
+pub use schedule::{DAMAGE_LIMIT, Forecast, discard, execute, forecast};
 pub use sources::check_offline;
 pub use tools::Tools;
 
@@ -75,9 +75,15 @@ impl Outcomes {
     }
 }
 
+#[cfg(test)]
+mod tests;
+
 /// An entry of the store is not what its record says; its step has to run again.
 #[derive(Debug, thiserror::Error)]
-#[error("the store's copy of step {step} is damaged")]
+#[error(
+    "the store's copy of step {step} ({key}) is damaged\n  \
+     hint: if that happens again, the disk or the memory of this machine may be failing; try another place with --store DIR"
+)]
 pub struct Damaged {
     pub step: usize,
     pub key: Digest,

@@ -129,14 +129,6 @@ impl Host {
 #[error("building on {0} is not supported; use an x86_64 or an aarch64 machine")]
 pub struct UnsupportedHost(String);
 
-/// Name of the architecture in Rust's and GNU's target triples.
-pub fn arch_name(arch: Arch) -> &'static str {
-    match arch {
-        Arch::X86_64 => "x86_64",
-        Arch::Aarch64 => "aarch64",
-    }
-}
-
 /// Prefix of the cross tools that make code for `target` on `host`; empty when they are one.
 pub fn cross_prefix(host: Arch, target: Arch) -> &'static str {
     match (host, target) {

@@ -10,6 +10,9 @@ mod make;
 mod show;
 mod tools;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;

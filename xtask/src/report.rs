@@ -72,6 +72,13 @@ impl Reporter {
         Reporter { mode, started: Instant::now() }
     }
 
+    /// One that shows nothing.
+    #[cfg(test)]
+    pub fn hidden() -> Reporter {
+        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
+        Reporter { mode: Mode::Bars(bars), started: Instant::now() }
+    }
+
     pub fn is_json(&self) -> bool {
         matches!(self.mode, Mode::Json)
     }
@@ -219,6 +226,17 @@ impl StepProgress {
             _ => self.reporter.note(&format!("  done   {} in {}", self.step, seconds(took))),
         }
         took
+    }
+
+    /// It ended early through no fault of its own: the user wants to stop, or an input has to be made again.
+    pub fn stopped(self, why: &str) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        match self.reporter.mode {
+            Mode::Json => self.reporter.event(&Event::StepFailed { step: &self.step, error: why, log: None }),
+            _ => self.reporter.note(&format!("  stop   {}", self.step)),
+        }
     }
 
     pub fn failed(self, error: &str, log: Option<&str>) {

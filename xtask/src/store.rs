@@ -7,6 +7,7 @@
 //!          locks/KEY                 held while somebody builds KEY
 //!          work/ID/                  a running step's own folder, removed with it
 //!          partial/                  downloads to be resumed
+//!          failed/ID.log             what the programs of a step that failed last said
 //!          trees/NAME/               persistent build folders of local, non-hermetic sources
 //!          memo/                     digests of files by their stat, identities of tools
 //! ```

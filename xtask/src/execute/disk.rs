@@ -34,7 +34,7 @@ pub fn pack(
     let mut files = Vec::new();
     for (path, file) in esp {
         let length_bytes = match file {
-            EspFile::Input(role) => std::fs::metadata(job.input(role))?.len(),
+            EspFile::Input(role) => job.size_bytes(role)?,
             EspFile::Text(text) => text.len() as u64,
         };
         files.push(fat::File { path: path.clone(), source: path.clone(), length_bytes });
@@ -66,7 +66,7 @@ pub fn pack(
             EspFile::Text(text) => Box::new(std::io::Cursor::new(text.clone().into_bytes())),
         })
     };
-    layout.write(open, &mut file)?;
+    layout.write(open, &mut file).with_context(|| format!("can't write {}", path.display()))?;
     Ok(vec![("disk.raw", OutputKind::File)])
 }
 

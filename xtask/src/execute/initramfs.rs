@@ -1,10 +1,6 @@
 //! PackInitramfs: the payload as a newc archive, compressed with zstd.
 
-use std::{
-    collections::BTreeMap,
-    fs::{self, File},
-    io::BufWriter,
-};
+use std::{collections::BTreeMap, fs::File, io::BufWriter};
 
 use anyhow::{Context as _, Result};
 use image::cpio::{self, Archive, Entry, Kind, Meta};
@@ -36,7 +32,8 @@ pub fn pack(
     let mut encoder = zstd::Encoder::new(BufWriter::new(file), i32::from(compression_level))?;
     // The frame carries its check and its size, so that a loader can refuse a broken one early.
     encoder.include_checksum(true)?;
-    archive.write(|role| File::open(job.input(role)), &mut encoder)?;
+    let written = archive.write(|role| File::open(job.input(role)), &mut encoder);
+    written.with_context(|| format!("can't write {}", path.display()))?;
     encoder
         .finish()
         .and_then(|buffer| buffer.into_inner().map_err(Into::into))
@@ -57,9 +54,7 @@ fn member(job: &Job, path: &str, entry: &InitramfsEntry) -> Result<Entry> {
             (kind, mode.0)
         }
         InitramfsEntry::File { role, mode } => {
-            let input = job.input(role);
-            let metadata = fs::metadata(input).with_context(|| format!("can't read {}", input.display()))?;
-            (Kind::File { source: role.clone(), length_bytes: metadata.len() }, mode.0)
+            (Kind::File { source: role.clone(), length_bytes: job.size_bytes(role)? }, mode.0)
         }
     };
     let meta = Meta { permissions, ..Meta::default() };

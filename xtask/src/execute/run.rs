@@ -7,15 +7,16 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use super::{
-    Context, Damaged, Outcome, device_tree, disk, initramfs, kconfig, kernel, leak, payload, sources, uki,
+    Cancelled, Context, Damaged, Outcome, device_tree, disk, initramfs, kconfig, kernel, leak, payload,
+    sources, uki,
 };
 use crate::{
     digest::Digest,
     plan::{Action, KeyParts, Plan, Source, Step, key},
-    report::StepProgress,
+    report::{StepProgress, failure},
     store::{Output, OutputKind, StepRecord, WorkDir},
 };
 
@@ -39,6 +40,12 @@ impl Job<'_> {
         read(self.input(role))
     }
 
+    pub fn size_bytes(&self, role: &str) -> Result<u64> {
+        let path = self.input(role);
+        let metadata = fs::metadata(path).with_context(|| format!("can't read {}", path.display()))?;
+        Ok(metadata.len())
+    }
+
     pub fn write(&self, output: &str, content: &[u8]) -> Result<()> {
         let path = self.work.out().join(output);
         fs::write(&path, content).with_context(|| format!("can't write {}", path.display()))
@@ -53,8 +60,21 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("can't read {}", path.display()))
 }
 
+/// Digest of an input that lies in the project; None for one that doesn't.
+pub fn project_digest(context: &Context, source: &Source) -> Result<Option<Digest>> {
+    Ok(match source {
+        Source::File(path) => {
+            let path = context.root.join(path);
+            let digest = context.memo.digest(&path);
+            Some(digest.with_context(|| format!("can't read {}", path.display()))?.0)
+        }
+        Source::Folder(path) => Some(folder_digest(context, path)?),
+        Source::Output { .. } | Source::Local(_) => None,
+    })
+}
+
 /// Digest of a project folder's files, without what building there leaves behind.
-pub fn folder_digest(context: &Context, folder: &str) -> Result<Digest> {
+fn folder_digest(context: &Context, folder: &str) -> Result<Digest> {
     let mut listing = BTreeMap::new();
     for path in folder_files(&context.root.join(folder))? {
         let (digest, _) =
@@ -91,25 +111,59 @@ pub fn step(
     let key = key(&parts);
     let why: &[String] = if step.is_hermetic() { why } else { &["reads a local tree".to_string()] };
     let progress = context.reporter.step_started(&step.name, &key.to_string(), why);
-    let lock = context.store.lock(&key, || progress.waiting(&key.to_string()))?;
+    match locked(context, plan, step, key, parts, upstream, &progress) {
+        Ok(outcome) => {
+            progress.finished(&outcome.key.to_string());
+            Ok(outcome)
+        }
+        Err(error) if is_no_failure(&error) => {
+            progress.stopped(&failure(&error));
+            Err(error)
+        }
+        Err(error) => {
+            let log = failed_log_path(context, &key);
+            let log = log.exists().then(|| log.to_string_lossy().into_owned());
+            let error = match &log {
+                Some(log) => error.context(format!("step `{}` failed; its log is {log}", step.name)),
+                None => error.context(format!("step `{}` failed", step.name)),
+            };
+            progress.failed(&failure(&error), log.as_deref());
+            Err(error)
+        }
+    }
+}
+
+/// An input has to be made again, or the user wants to stop: that is nobody's fault.
+fn is_no_failure(error: &anyhow::Error) -> bool {
+    error.is::<Damaged>() || error.is::<Cancelled>()
+}
+
+fn locked(
+    context: &Context,
+    plan: &Plan,
+    step: &Step,
+    key: Digest,
+    parts: KeyParts,
+    upstream: &BTreeMap<usize, (Digest, StepRecord)>,
+    progress: &StepProgress,
+) -> Result<Outcome> {
+    let _lock = context.store.lock(&key, || progress.waiting(&key.to_string()))?;
     if step.is_hermetic()
         && let Some(record) = context.store.get(&key)?
     {
-        progress.finished(&key.to_string());
         return Ok(Outcome { key, parts, record, ran: None });
     }
     let started = Instant::now();
+    // What an earlier try left behind would be taken for this one's.
+    let _ = fs::remove_file(failed_log_path(context, &key));
     let work = context.store.work_dir(&key.short())?;
-    let result = run(context, plan, step, upstream, &work, &progress);
-    let record = match result {
-        Ok(record) => record,
-        Err(error) => {
-            let error = describe(context, step, &key, &work, error);
-            let log = failed_log_path(context, &key);
-            progress.failed(&format!("{error:#}"), log.exists().then(|| log.to_string_lossy()).as_deref());
-            return Err(error);
+    let result = run(context, plan, step, upstream, &work, progress);
+    let record = result.and_then(|record| check_unchanged(context, step, &parts).map(|()| record));
+    let record = record.inspect_err(|error| {
+        if !is_no_failure(error) {
+            keep_log(context, &key, &work);
         }
-    };
+    })?;
     // What a local tree gives is known only now, so that is what names it.
     let key = if step.is_hermetic() { key } else { Digest::of_json(&(&parts, &record)) };
     let _local_lock = if step.is_hermetic() { None } else { Some(context.store.lock(&key, || {})?) };
@@ -118,9 +172,18 @@ pub fn step(
         context.store.commit(&key, work, &record)?;
         context.memo.adopt(&from, &context.store.step_dir(&key).join("out"), &record.outputs);
     }
-    drop(lock);
-    progress.finished(&key.to_string());
     Ok(Outcome { key, parts, record, ran: Some(started.elapsed()) })
+}
+
+/// Fails if a file of the project was changed while the step read it: what was made then belongs to no key.
+fn check_unchanged(context: &Context, step: &Step, parts: &KeyParts) -> Result<()> {
+    for (role, source) in &step.inputs {
+        let (Source::File(path) | Source::Folder(path)) = source else { continue };
+        if project_digest(context, source)?.as_ref() != parts.inputs().get(role) {
+            bail!("{path} was changed while the step read it\n  hint: build again");
+        }
+    }
+    Ok(())
 }
 
 fn run(
@@ -211,23 +274,11 @@ fn failed_log_path(context: &Context, key: &Digest) -> PathBuf {
     context.store.root().join("failed").join(format!("{}.log", key.short()))
 }
 
-/// Adds the step's name and the place of its log, which is saved from the work folder.
-fn describe(
-    context: &Context,
-    step: &Step,
-    key: &Digest,
-    work: &WorkDir,
-    error: anyhow::Error,
-) -> anyhow::Error {
-    if error.is::<Damaged>() || error.is::<super::Cancelled>() {
-        return error;
-    }
+/// Saves the log from the work folder; a whole one or none.
+fn keep_log(context: &Context, key: &Digest, work: &WorkDir) {
     let kept = failed_log_path(context, key);
-    let saved = work.log().exists()
-        && kept.parent().is_some_and(|folder| fs::create_dir_all(folder).is_ok())
-        && fs::copy(work.log(), &kept).is_ok();
-    match saved {
-        true => error.context(format!("step `{}` failed; its log is {}", step.name, kept.display())),
-        false => error.context(format!("step `{}` failed", step.name)),
+    let folder = kept.parent().unwrap_or(context.store.root());
+    if work.log().exists() && fs::create_dir_all(folder).and_then(|()| fs::copy(work.log(), &kept)).is_err() {
+        let _ = fs::remove_file(&kept);
     }
 }

@@ -1,8 +1,12 @@
 //! Which step runs when.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering, sync::mpsc};
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{atomic::Ordering, mpsc},
+};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 
 use super::{Cancelled, Context, Damaged, LastBuild, Outcome, Outcomes, run};
 use crate::{
@@ -12,7 +16,7 @@ use crate::{
 };
 
 /// A store whose entries turn out damaged one after the other is not worth more tries than this.
-const DAMAGE_LIMIT: usize = 8;
+pub const DAMAGE_LIMIT: usize = 8;
 
 /// Brings every step of `plan` about.
 ///
@@ -25,17 +29,24 @@ pub fn execute(context: &Context, plan: &Plan, last: &mut LastBuild) -> Result<O
         let Some(damaged) = result.as_ref().err().and_then(|error| error.downcast_ref::<Damaged>()) else {
             break;
         };
-        let name = &plan.steps[damaged.step].name;
-        context.reporter.note(&format!(
-            "  damage the store's copy of `{name}` has changed since it was made; making it again"
-        ));
-        context.store.discard(&damaged.key)?;
-        result = attempt(context, plan, last);
+        let discarded = discard(context, plan, damaged);
+        result = discarded.and_then(|()| attempt(context, plan, last));
     }
     context.memo.save();
     context.tools.save();
     last.save();
     result
+}
+
+/// Throws a damaged entry of the store away, so that its step runs again.
+pub fn discard(context: &Context, plan: &Plan, damaged: &Damaged) -> Result<()> {
+    let name = &plan.steps[damaged.step].name;
+    context.reporter.note(&format!(
+        "  damage the store's copy of `{name}` has changed since it was made; making it again"
+    ));
+    // Nobody else may be about to put a new one there.
+    let _lock = context.store.lock(&damaged.key, || {})?;
+    context.store.discard(&damaged.key)
 }
 
 /// What `execute` would find for one step, as far as it can be known without running anything.
@@ -92,11 +103,9 @@ fn key_parts<'a>(
                 let record = record_of(*step).expect("steps run after what they read");
                 record.output(output).with_context(|| format!("no output {output}"))?.sha256
             }
-            Source::File(path) => {
-                let path = context.root.join(path);
-                context.memo.digest(&path).with_context(|| format!("can't read {}", path.display()))?.0
+            Source::File(path) | Source::Folder(path) => {
+                run::project_digest(context, source)?.with_context(|| format!("{path} has no digest"))?
             }
-            Source::Folder(path) => run::folder_digest(context, path)?,
             // Stands for "whatever is there": such a step is never looked up.
             Source::Local(path) => Digest::of(path.as_bytes()),
         };
@@ -109,25 +118,64 @@ fn key_parts<'a>(
     Ok(KeyParts::new(step, inputs, tools))
 }
 
+/// How far a build is.
 struct Running {
+    /// Cores that may be kept busy, at least one.
+    jobs: usize,
     outcomes: Vec<Option<Outcome>>,
     started: Vec<bool>,
     /// Cores kept busy now.
     busy: usize,
     exclusive: bool,
+    /// Steps that run now.
     count: usize,
+}
+
+impl Running {
+    fn new(steps: usize, jobs: usize) -> Running {
+        let (outcomes, started) = (vec![None; steps], vec![false; steps]);
+        Running { jobs: jobs.max(1), outcomes, started, busy: 0, exclusive: false, count: 0 }
+    }
+
+    /// Whether the step waits for nothing but its turn.
+    fn is_ready(&self, plan: &Plan, number: usize) -> bool {
+        !self.started[number] && plan.steps[number].upstream().all(|before| self.outcomes[before].is_some())
+    }
+
+    fn may_run(&self, weight: Weight) -> bool {
+        match weight {
+            Weight::Light => true,
+            Weight::OneCore => self.busy < self.jobs && !self.exclusive,
+            Weight::AllCores => self.busy == 0,
+        }
+    }
+
+    fn begin(&mut self, number: usize, weight: Weight) {
+        self.started[number] = true;
+        self.count += 1;
+        self.busy += self.cores(weight);
+        self.exclusive |= weight == Weight::AllCores;
+    }
+
+    fn end(&mut self, weight: Weight) {
+        self.count -= 1;
+        self.busy -= self.cores(weight);
+        self.exclusive &= weight != Weight::AllCores;
+    }
+
+    fn cores(&self, weight: Weight) -> usize {
+        match weight {
+            Weight::Light => 0,
+            Weight::OneCore => 1,
+            Weight::AllCores => self.jobs,
+        }
+    }
 }
 
 type Message = (usize, Result<Outcome>);
 
 fn attempt(context: &Context, plan: &Plan, last: &mut LastBuild) -> Result<Outcomes> {
-    let mut state = Running {
-        outcomes: vec![None; plan.steps.len()],
-        started: vec![false; plan.steps.len()],
-        busy: 0,
-        exclusive: false,
-        count: 0,
-    };
+    let mut state = Running::new(plan.steps.len(), context.jobs);
     let (sender, receiver) = mpsc::channel::<Message>();
     let mut failure = None;
     std::thread::scope(|scope| -> Result<()> {
@@ -135,10 +183,14 @@ fn attempt(context: &Context, plan: &Plan, last: &mut LastBuild) -> Result<Outco
             if failure.is_none() && !context.cancelled.load(Ordering::Relaxed) {
                 while let Some((number, parts)) = next(context, plan, &mut state, last)? {
                     let why = last.why(&plan.steps[number].name, &parts);
-                    begin(plan, &mut state, number, context.jobs);
+                    state.begin(number, plan.steps[number].action.weight());
                     let (sender, records) = (sender.clone(), upstream(&state, &plan.steps[number]));
                     scope.spawn(move || {
-                        let outcome = run::step(context, plan, number, parts, &why, &records);
+                        let step = || run::step(context, plan, number, parts, &why, &records);
+                        // A message in any case: without one the build would wait for ever.
+                        let outcome = catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|_| {
+                            Err(anyhow!("step `{}` panicked: that is a mistake of this tool; please report it with what is written above", plan.steps[number].name))
+                        });
                         // The receiver outlives the scope's threads.
                         let _ = sender.send((number, outcome));
                     });
@@ -148,7 +200,7 @@ fn attempt(context: &Context, plan: &Plan, last: &mut LastBuild) -> Result<Outco
                 return Ok(());
             }
             let (number, outcome) = receiver.recv().context("a step's thread vanished")?;
-            end(plan, &mut state, number, context.jobs);
+            state.end(plan.steps[number].action.weight());
             match outcome {
                 Ok(outcome) => {
                     last.remember(&plan.steps[number].name, &outcome.parts);
@@ -176,7 +228,7 @@ fn next(
     last: &mut LastBuild,
 ) -> Result<Option<(usize, KeyParts)>> {
     for (number, step) in plan.steps.iter().enumerate() {
-        if state.started[number] || step.upstream().any(|before| state.outcomes[before].is_none()) {
+        if !state.is_ready(plan, number) {
             continue;
         }
         let record_of = |number: usize| state.outcomes[number].as_ref().map(|outcome| &outcome.record);
@@ -191,43 +243,80 @@ fn next(
                 continue;
             }
         }
-        if may_run(state, step.action.weight(), context.jobs) {
+        if state.may_run(step.action.weight()) {
             return Ok(Some((number, parts)));
         }
     }
     Ok(None)
 }
 
-fn may_run(state: &Running, weight: Weight, jobs: usize) -> bool {
-    match weight {
-        Weight::Light => true,
-        Weight::OneCore => state.busy < jobs.max(1) && !state.exclusive,
-        Weight::AllCores => state.busy == 0,
-    }
-}
-
-fn begin(plan: &Plan, state: &mut Running, number: usize, jobs: usize) {
-    state.started[number] = true;
-    state.count += 1;
-    state.busy += cores(plan.steps[number].action.weight(), jobs);
-    state.exclusive |= plan.steps[number].action.weight() == Weight::AllCores;
-}
-
-fn end(plan: &Plan, state: &mut Running, number: usize, jobs: usize) {
-    state.count -= 1;
-    state.busy -= cores(plan.steps[number].action.weight(), jobs);
-    state.exclusive &= plan.steps[number].action.weight() != Weight::AllCores;
-}
-
-fn cores(weight: Weight, jobs: usize) -> usize {
-    match weight {
-        Weight::Light => 0,
-        Weight::OneCore => 1,
-        Weight::AllCores => jobs.max(1),
-    }
-}
-
 fn upstream(state: &Running, step: &Step) -> BTreeMap<usize, (Digest, StepRecord)> {
     let done = |number: usize| state.outcomes[number].as_ref().expect("steps run after what they read");
     step.upstream().map(|number| (number, (done(number).key, done(number).record.clone()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use Weight::{AllCores, Light, OneCore};
+
+    /// Starts what may start, in order, and ends one of the running steps, chosen by `pick`, until all have
+    /// run. A step waits for those named beside it.
+    fn simulate(steps: &[(Weight, &[usize])], jobs: usize, mut pick: impl FnMut(usize) -> usize) {
+        let mut state = Running::new(steps.len(), jobs);
+        let (mut running, mut done) = (Vec::new(), vec![false; steps.len()]);
+        loop {
+            for (number, (weight, upstream)) in steps.iter().enumerate() {
+                let is_ready = !state.started[number] && upstream.iter().all(|&before| done[before]);
+                if is_ready && state.may_run(*weight) {
+                    state.begin(number, *weight);
+                    running.push(number);
+                }
+            }
+            let count = |wanted: Weight| running.iter().filter(|&&number| steps[number].0 == wanted).count();
+            assert!(count(OneCore) <= jobs.max(1), "{running:?}");
+            assert!(count(AllCores) <= 1, "{running:?}");
+            assert!(count(AllCores) == 0 || count(OneCore) == 0, "{running:?}");
+            assert_eq!(state.count, running.len());
+            if running.is_empty() {
+                break;
+            }
+            let ended = running.remove(pick(running.len()));
+            state.end(steps[ended].0);
+            done[ended] = true;
+        }
+        assert!(done.iter().all(|&done| done), "nothing runs, and not everything has run: {done:?}");
+        assert_eq!((state.busy, state.exclusive), (0, false));
+    }
+
+    /// Whatever ends first: all of it runs, and never more at a time than the machine was given for.
+    #[test]
+    fn everything_gets_its_turn() {
+        let kernels: &[(Weight, &[usize])] = &[
+            (Light, &[]),
+            (OneCore, &[0]),
+            (OneCore, &[1]),
+            (AllCores, &[1, 2]),
+            (OneCore, &[]),
+            (OneCore, &[1]),
+            (AllCores, &[1, 5]),
+            (Light, &[3, 4]),
+            (Light, &[6, 4]),
+            (OneCore, &[]),
+            (AllCores, &[]),
+        ];
+        let mut state = 1_u32;
+        let mut random = move |below: usize| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 16) as usize % below
+        };
+        for jobs in [0, 1, 2, 3, 64] {
+            simulate(kernels, jobs, |_| 0);
+            simulate(kernels, jobs, |below| below - 1);
+            for _ in 0..200 {
+                simulate(kernels, jobs, &mut random);
+            }
+        }
+    }
 }

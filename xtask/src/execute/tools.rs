@@ -1,6 +1,7 @@
 //! The tools of this machine, each identified once and remembered.
 
 use std::{
+    collections::BTreeSet,
     path::Path,
     sync::{Mutex, MutexGuard},
 };
@@ -11,7 +12,7 @@ use crate::{
     digest::Digest,
     host::{
         Host,
-        identity::{Identity, Subject, identify},
+        identity::{Identity, Subject, identify, identify_all},
         memo::{Memo, Trust},
         rust_target::{Toolchain, toolchain},
     },
@@ -49,17 +50,14 @@ impl Tools {
 
     /// Fails with every tool of the plan that can't be found, at once.
     pub fn check(&self, plan: &Plan) -> Result<()> {
-        let mut missing = Vec::new();
-        for subject in plan.steps.iter().flat_map(|step| &step.tools) {
-            if let Err(error) = self.identity(subject) {
-                let text = format!("{error:#}");
-                let line = text.split("\nhint:").next().unwrap_or(&text).to_string();
-                if !missing.contains(&line) {
-                    missing.push(line);
-                }
-            }
-        }
-        if !missing.is_empty() {
+        let subjects: BTreeSet<&Subject> = plan.steps.iter().flat_map(|step| &step.tools).collect();
+        let subjects: Vec<Subject> = subjects.into_iter().cloned().collect();
+        if let Err(errors) = identify_all(&self.host, &mut self.memo(), &subjects) {
+            // One hint for all of them in place of each one's own.
+            let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            let mut missing: Vec<&str> =
+                text.iter().map(|text| text.split("\nhint:").next().unwrap_or(text)).collect();
+            missing.dedup();
             bail!(
                 "this machine lacks tools that the build needs:\n  {}\nhint: `cargo xtask doctor` lists all of them; \
                  `--install-deps` installs them on Debian and Ubuntu",

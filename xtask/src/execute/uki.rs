@@ -18,8 +18,7 @@ pub fn build(
     let release = String::from_utf8(job.read("release")?).context("the kernel's release is not text")?;
     let kernel = read(job.input("kernel"))?;
     let part = |role: &str| -> Result<Part> {
-        let length_bytes = std::fs::metadata(job.input(role))?.len();
-        Ok(Part { source: role.to_string(), length_bytes })
+        Ok(Part { source: role.to_string(), length_bytes: job.size_bytes(role)? })
     };
     let uki = Uki {
         arch: image_arch(arch),
@@ -38,7 +37,8 @@ pub fn build(
     let path = job.out("uki.efi");
     let mut file = File::create(&path).with_context(|| format!("can't write {}", path.display()))?;
     file.set_len(layout.size_bytes()).with_context(|| format!("can't write {}", path.display()))?;
-    layout.write(|role| File::open(job.input(role)), &mut file)?;
+    let written = layout.write(|role| File::open(job.input(role)), &mut file);
+    written.with_context(|| format!("can't write {}", path.display()))?;
     Ok(vec![("uki.efi", OutputKind::File)])
 }
 

@@ -13,12 +13,12 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::command::{CommandError, Limits};
-use super::memo::{Memo, Watch, digest_file, hexadecimal};
+use super::memo::{Memo, Watch};
 use super::rust_target::{Toolchain, ToolchainError, toolchain};
 use super::{Arch, Host, cross_prefix};
+use crate::digest::Digest;
 
 /// What is to be identified.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -234,15 +234,15 @@ where
 {
     let key = format!("identity {key} {}", join(files));
     let value = memo.get(&key, |watch| {
-        let mut digest = Sha256::new();
+        let mut digests = String::new();
         for file in files {
             watch.on(file);
-            let content =
-                digest_file(file).map_err(|source| IdentityError::Read { path: file.clone(), source })?;
-            digest.update(content);
+            let (digest, _) =
+                Digest::of_file(file).map_err(|source| IdentityError::Read { path: file.clone(), source })?;
+            digests += &digest.to_string();
         }
         let version = version(watch)?;
-        Ok::<String, IdentityError>(format!("{} {version}", hexadecimal(&digest.finalize())))
+        Ok::<String, IdentityError>(format!("{} {version}", Digest::of(digests.as_bytes())))
     })?;
     let (sha256, version) = value.split_once(' ').unwrap_or((&value, ""));
     let identity = Identity { name: name.to_owned(), version: version.to_owned(), sha256: sha256.to_owned() };

@@ -5,13 +5,11 @@
 //! anew. One line of text an item, because a build without work has two milliseconds for reading it.
 
 use std::collections::BTreeMap;
-use std::fs::{File, Metadata};
-use std::io::{self, Read, Write};
+use std::fs::Metadata;
+use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use sha2::{Digest, Sha256};
 
 const HEADER: &str = "vtlforge memo 1";
 
@@ -90,14 +88,6 @@ impl Memo {
         Ok(value)
     }
 
-    /// SHA-256 of a file's content, lower-case hexadecimal.
-    pub fn file_digest(&mut self, path: &Path) -> io::Result<String> {
-        self.get(&format!("sha256 {}", path.display()), |watch| {
-            watch.on(path);
-            digest_file(path)
-        })
-    }
-
     /// Remembers that something happened now.
     pub fn note(&mut self, event: &str, now: SystemTime) {
         let value = seconds(now).to_string();
@@ -138,25 +128,6 @@ impl Memo {
         text.push_str(".\n");
         text
     }
-}
-
-/// SHA-256 of a file's content, lower-case hexadecimal.
-pub fn digest_file(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 256 * 1024];
-    loop {
-        let count = file.read(&mut buffer)?;
-        if count == 0 {
-            break;
-        }
-        hasher.update(&buffer[..count]);
-    }
-    Ok(hexadecimal(&hasher.finalize()))
-}
-
-pub fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn parse(text: &str) -> Option<BTreeMap<String, Entry>> {

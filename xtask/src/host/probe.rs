@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::command::{CommandError, Limits};
 use super::distribution::Family;
-use super::tools::{Facts, Probe, Purpose, Source, Tool, facts, needed};
+use super::tools::{Facts, Probe, Purpose, Source, facts, needed};
 use super::version::Version;
 use super::{Host, firmware};
 
@@ -15,7 +15,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// One tool as this machine has it.
 #[derive(Clone, Debug)]
 pub struct Row {
-    pub tool: Tool,
     pub facts: Facts,
     pub state: State,
 }
@@ -46,7 +45,7 @@ pub fn examine(host: &Host, purposes: &[Purpose]) -> Vec<Row> {
                 scope.spawn(move || {
                     let facts = facts(host.arch, tool);
                     let state = state(host, &facts);
-                    Row { tool, facts, state }
+                    Row { facts, state }
                 })
             })
             .collect();

@@ -6,8 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::command::{CommandError, Limits};
 use super::memo::Memo;
-use super::tools::Purpose;
-use super::{Arch, Host, arch_name};
+use super::{Arch, Host};
 
 /// rustup downloads about 40 MB; where its servers can't be reached it never comes back by itself.
 const RUSTUP_LIMIT: Duration = Duration::from_secs(30);
@@ -39,16 +38,6 @@ impl Aarch64Rust {
             Aarch64Rust::Rustup { target } => target,
             Aarch64Rust::DebianPackages => "aarch64-unknown-linux-gnu",
         }
-    }
-
-    /// What the machine must have for this way.
-    pub fn purposes(self) -> Vec<Purpose> {
-        let mut purposes = vec![Purpose::Payload(Arch::Aarch64)];
-        // The musl targets bring their own C library.
-        if !self.target().ends_with("-musl") {
-            purposes.push(Purpose::StaticGlibc(Arch::Aarch64));
-        }
-        purposes
     }
 }
 
@@ -128,7 +117,7 @@ fn decide_within(
 
 /// The target that rustc and cargo are asked for when they build for their own architecture.
 pub fn native_target(arch: Arch) -> String {
-    format!("{}-unknown-linux-gnu", arch_name(arch))
+    format!("{}-unknown-linux-gnu", arch.name())
 }
 
 /// Is the standard library for this target there?

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::image;
-use crate::profile::Arch;
+use crate::{host::cross_prefix, profile::Arch};
 
 /// What a kernel build depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl KernelBuild {
         let mut arguments = vec!["-C".into(), source.into(), format!("O={build}")];
         arguments.extend([
             format!("ARCH={}", kernel_arch(self.arch)),
-            format!("CROSS_COMPILE={}", cross_compile(self.host, self.arch)),
+            format!("CROSS_COMPILE={}", cross_prefix(self.host, self.arch)),
             // No suffix of the release from the state of a git checkout.
             "LOCALVERSION=".into(),
             // .config records the versions of these two if they are found, and the image embeds .config.
@@ -109,15 +109,6 @@ pub const fn source_arch(arch: Arch) -> &'static str {
     match arch {
         Arch::X86_64 => "x86",
         Arch::Aarch64 => "arm64",
-    }
-}
-
-/// Prefix of the compiler and binutils on `host` that make code for `target`; empty for the native ones.
-pub const fn cross_compile(host: Arch, target: Arch) -> &'static str {
-    match (host, target) {
-        (Arch::X86_64, Arch::X86_64) | (Arch::Aarch64, Arch::Aarch64) => "",
-        (Arch::X86_64, Arch::Aarch64) => "aarch64-linux-gnu-",
-        (Arch::Aarch64, Arch::X86_64) => "x86_64-linux-gnu-",
     }
 }
 

@@ -33,10 +33,6 @@ impl Composed {
         self.requests.len()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.requests.is_empty()
-    }
-
     /// The file that KCONFIG_ALLCONFIG names for `make allnoconfig`: the same text for the same requests,
     /// however they are spread over fragments. Holds no path and no comment, so it can stand in a key.
     pub fn to_allconfig(&self) -> String {

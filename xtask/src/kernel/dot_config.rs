@@ -37,10 +37,6 @@ impl DotConfig {
         self.values.get(symbol)
     }
 
-    pub fn is_yes(&self, symbol: &str) -> bool {
-        self.get(symbol) == Some(&Value::Yes)
-    }
-
     pub fn values(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
         self.values.iter().map(|(symbol, value)| (symbol.as_str(), value))
     }

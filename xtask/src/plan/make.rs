@@ -346,9 +346,17 @@ impl Maker<'_> {
         }
         let number = self.plan.steps.len();
         let tools = tools_of(&action, self.host.arch);
+        let name = self.unique(name);
         self.plan.steps.push(Step { name, action, inputs, tools });
         self.known.insert(identity, number);
         number
+    }
+
+    /// Two archives may have one file name, two profiles patch one source differently: then the second is `… (2)`.
+    fn unique(&self, name: String) -> String {
+        let is_free = |name: &String| self.plan.steps.iter().all(|step| step.name != *name);
+        let numbered = (2..).map(|number| format!("{name} ({number})"));
+        std::iter::once(name.clone()).chain(numbered).find(is_free).expect("names don't run out")
     }
 }
 

@@ -47,7 +47,7 @@ pub fn sync(entry: PathBuf, record: &StepRecord) -> Result<()> {
     let mut paths = vec![entry.join("outcome.json")];
     let files = record.outputs.iter().filter(|output| output.kind == OutputKind::File);
     paths.extend(files.map(|output| entry.join("out").join(&output.name)));
-    paths.push(entry.join("out"));
+    paths.extend([entry.join("out"), entry.clone()]);
     for path in paths {
         let file = File::open(&path).with_context(|| format!("can't open {}", path.display()))?;
         file.sync_data().with_context(|| format!("can't write {} to the disk", path.display()))?;

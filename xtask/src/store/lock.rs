@@ -5,6 +5,7 @@
 use std::{
     fs::{self, File, TryLockError},
     io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -36,13 +37,20 @@ impl KeyLock {
     pub fn try_take(path: &Path) -> Result<Option<KeyLock>> {
         let file = open(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(KeyLock { _file: file })),
+            // A sweeper may have removed the file in between: a lock on it would keep nobody out.
+            Ok(()) => Ok(is_at(&file, path).then_some(KeyLock { _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => {
                 Err(error).with_context(|| format!("can't lock {}", path.display()))
             }
         }
     }
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    let place = |metadata: io::Result<fs::Metadata>| metadata.ok().map(|m| (m.dev(), m.ino()));
+    let locked = place(file.metadata());
+    locked.is_some() && locked == place(fs::metadata(path))
 }
 
 fn open(path: &Path) -> Result<File> {
@@ -65,23 +73,20 @@ pub fn fresh_dir(parent: &Path, name: &str) -> Result<(PathBuf, KeyLock)> {
     unreachable!("attempts are not bounded")
 }
 
-/// Removes the work folders whose lock nobody holds.
+/// Removes the work folders whose lock nobody holds. One that can't be removed (another user's, say) stops
+/// nobody from building; it is tried again the next time.
 pub fn sweep(parent: &Path) -> Result<()> {
     for entry in fs::read_dir(parent).with_context(|| format!("can't list {}", parent.display()))? {
         let path = entry?.path();
         if path.extension().is_none_or(|extension| extension != "lock") {
             continue;
         }
-        let Some(_lock) = KeyLock::try_take(&path)? else { continue };
-        let folder = path.with_extension("");
-        match fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("can't remove {}", folder.display()));
-            }
-            _ => {}
+        let Ok(Some(_lock)) = KeyLock::try_take(&path) else { continue };
+        let removed = fs::remove_dir_all(path.with_extension(""));
+        if removed.is_ok() || removed.is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            // Another sweeper may have been here first.
+            let _ = fs::remove_file(&path);
         }
-        // Another sweeper may have been here first.
-        let _ = fs::remove_file(&path);
     }
     Ok(())
 }

@@ -59,22 +59,20 @@ fn build(arguments: &BuildImage, reporter: Arc<Reporter>) -> Result<()> {
         format!("can't make {}\n  hint: choose another place with --out DIR", out.display())
     })?;
     // An artifact's step may turn out damaged only when it is copied out: then the build begins again.
-    loop {
+    for attempt in 0.. {
         let outcomes = execute::execute(&session.context, &session.plan, &mut session.last)?;
-        match export_all(&out, &session, &outcomes) {
-            Err(error) if error.is::<Damaged>() => {
-                let damaged = error.downcast::<Damaged>()?;
-                reporter
-                    .note("  damage an artifact in the store has changed since it was made; making it again");
-                session.context.store.discard(&damaged.key)?;
-            }
-            result => {
-                session.context.memo.save();
-                result?;
-                return finish(&reporter, &outcomes);
-            }
+        let exported = export_all(&out, &session, &outcomes);
+        if let Err(error) = &exported
+            && let Some(damaged) = error.downcast_ref::<Damaged>()
+            && attempt < execute::DAMAGE_LIMIT
+        {
+            execute::discard(&session.context, &session.plan, damaged)?;
+            continue;
         }
+        session.context.memo.save();
+        return exported.and_then(|()| finish(&reporter, &outcomes));
     }
+    unreachable!("attempts are not bounded")
 }
 
 fn export_all(out: &Path, session: &Session, outcomes: &Outcomes) -> Result<()> {

@@ -1,15 +1,18 @@
 //! What a machine has to be able to do for the profiles and tests at hand.
 
-use std::{path::PathBuf, sync::atomic::AtomicBool};
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::AtomicBool,
+};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::{Selection, doctor, session};
 use crate::{
     host::{
         Host,
         memo::{Memo, Trust},
-        rust_target::{self, Aarch64Rust},
+        rust_target,
         tools::Purpose,
     },
     profile::{
@@ -71,10 +74,10 @@ pub fn ensure(
     let mut memo = Memo::load(&store.join("v1/memo/tools"), Trust::TimeStamps);
     let mut purposes = Vec::new();
     if specs.iter().any(|spec| spec.arch == Arch::Aarch64) && host.arch != Arch::Aarch64 {
-        std::fs::create_dir_all(store.join("logs"))?;
+        make_folder(&store.join("logs"))?;
         let toolchain = rust_target::toolchain(&host, &mut memo)?;
         rust_target::decide_installing(&host, &mut memo, &toolchain, &log, &cancel)?;
-        std::fs::create_dir_all(store.join("v1/memo"))?;
+        // It makes its folder; that it isn't saved only costs time.
         let _ = memo.save();
     }
     purposes.extend(of_profiles(&specs, &static_glibc(&host, &mut memo)?));
@@ -84,13 +87,18 @@ pub fn ensure(
     doctor::install_missing(&host, &purposes, &log, &cancel, &mut say)
 }
 
+fn make_folder(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path).with_context(|| {
+        format!("can't make {}\n  hint: choose another place with --store DIR", path.display())
+    })
+}
+
 /// Architectures whose payload is linked with glibc, so that its static library has to be there.
 pub fn static_glibc(host: &Host, memo: &mut Memo) -> Result<Vec<Arch>> {
     let mut archs = vec![host.arch];
     let toolchain = rust_target::toolchain(host, memo)?;
-    if host.arch != Arch::Aarch64
-        && rust_target::decide(&toolchain) != (Aarch64Rust::Rustup { target: "aarch64-unknown-linux-musl" })
-    {
+    // The musl targets bring their own C library.
+    if host.arch != Arch::Aarch64 && !rust_target::decide(&toolchain).target().ends_with("-musl") {
         archs.push(Arch::Aarch64);
     }
     Ok(archs)

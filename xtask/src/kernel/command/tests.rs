@@ -86,7 +86,7 @@ fn compilers() {
         (Arch::Aarch64, Arch::X86_64, "x86_64-linux-gnu-"),
     ];
     for (host, target, expected) in cases {
-        assert_eq!(cross_compile(host, target), expected, "{host:?} for {target:?}");
+        assert_eq!(cross_prefix(host, target), expected, "{host:?} for {target:?}");
     }
 }
 

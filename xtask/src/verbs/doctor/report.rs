@@ -5,10 +5,10 @@ use std::path::Path;
 
 use serde_json::json;
 
+use crate::host::Host;
 use crate::host::distribution::{Distribution, FAMILIES, Family, install_line};
 use crate::host::probe::{Row, State, other_remedy, packages};
 use crate::host::tools::Purpose;
-use crate::host::{Host, arch_name};
 
 const GIB: u64 = 1 << 30;
 /// Sources, objects and results of one architecture's kernels.
@@ -66,7 +66,7 @@ impl Report {
         kernels.dedup();
         Report {
             distribution: Distribution::of(host),
-            architecture: arch_name(host.arch),
+            architecture: host.arch.name(),
             rows,
             resources,
             kernels: kernels.len() as u64,
