@@ -30,11 +30,12 @@ pub fn build(job: &Job, arch: Arch) -> Result<Vec<(&'static str, OutputKind)>> {
     let build = describe(job, arch, folder.path());
 
     let counts = ObjectCounts::load(&job.context.store.memo_dir());
-    let expected = counts.of(&job.step.name);
+    let config = job.read("config")?;
+    let expected = counts.expect(&job.step.name, &String::from_utf8_lossy(&config));
     let mut progress = Progress::default();
     let mut on_line = |line: &str| {
         if progress.observe(line).is_some() {
-            job.progress.update(u64::from(progress.objects), expected, Unit::Objects);
+            job.progress.update(u64::from(progress.objects), Some(expected), Unit::Objects);
         }
     };
     make(job, &build.build()?, Some(&mut on_line))?;
@@ -54,7 +55,7 @@ pub fn build(job: &Job, arch: Arch) -> Result<Vec<(&'static str, OutputKind)>> {
         fs::copy(&from, job.out(to)).with_context(|| format!("can't copy {}", from.display()))?;
     }
     let after = fs::read(&dot_config).with_context(|| format!("can't read {}", dot_config.display()))?;
-    if after != job.read("config")? {
+    if after != config {
         bail!("make changed the configuration while it built; the kernel is not the one that was asked for");
     }
     Ok(outputs.map(|(_, output)| (output, OutputKind::File)).to_vec())
