@@ -179,9 +179,9 @@ mod tests {
 
     #[test]
     fn homes_and_users() {
-        let root = Place { home: Some(Path::new("/root")), user: Some("root"), ..place() };
-        check(&root, b"/root\0root@", None);
-        check(&root, b"\0/root/.cargo/x", Some(("the path of your home folder", 1, "/root/.cargo/x")));
+        let root = Place { home: Some(Path::new("/anna")), user: Some("root"), ..place() };
+        check(&root, b"/anna\0root@", None);
+        check(&root, b"\0/anna/.cargo/x", Some(("the path of your home folder", 1, "/anna/.cargo/x")));
         let ada = Place { home: Some(Path::new("/home/ada/")), user: Some("lovelace"), ..place() };
         check(&ada, b"/home/ada/src", Some(("the path of your home folder", 0, "/home/ada/src")));
         check(&ada, b"Linux (lovelace@engine)", Some(("your user name", 7, "lovelace@engine)")));
