@@ -100,7 +100,7 @@ fn images(shell: &Shell, _: &Path, _: &Test) -> Result<()> {
 
 fn tests(shell: &Shell, _: &Path, arguments: &Test) -> Result<()> {
     let filter = arguments.filter.iter();
-    let mut test = cmd!(shell, "cargo test --quiet --locked --workspace");
+    let mut test = cmd!(shell, "cargo test --quiet --locked --no-fail-fast --workspace");
     if arguments.fast {
         // The libraries and the command line's own modules; what needs images is in the tests of tests/.
         test = test.args(["--lib", "--bins"]);
