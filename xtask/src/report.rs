@@ -197,9 +197,13 @@ impl StepProgress {
                 self.reporter.event(&Event::StepProgress { step: &self.step, done, total, unit });
             }
             Mode::Plain | Mode::Bars(_) => {
-                let of = total.map(|total| format!(" of {}", count(total, unit))).unwrap_or_default();
                 let elapsed = seconds(self.started.elapsed());
-                self.reporter.note(&format!("  ...    {}: {}{of}, {elapsed}", self.step, count(done, unit)));
+                let counted = match (total, unit) {
+                    (None, _) => count(done, unit),
+                    (Some(total), Unit::Bytes) => format!("{} of {}", count(done, unit), count(total, unit)),
+                    (Some(total), Unit::Objects) => format!("{done} of {}", count(total, unit)),
+                };
+                self.reporter.note(&format!("  ...    {}: {counted}, {elapsed}", self.step));
             }
         }
     }
