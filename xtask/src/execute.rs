@@ -17,6 +17,7 @@ mod tools;
 mod uki;
 
 use std::{
+    collections::HashMap,
     path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
@@ -25,7 +26,7 @@ use std::{
 use crate::{
     digest::Digest,
     fetch::Location,
-    plan::KeyParts,
+    plan::{KeyParts, Plan},
     report::Reporter,
     store::{FileMemo, StepRecord, Store},
 };
@@ -70,6 +71,17 @@ impl Outcomes {
         self.0.iter().filter(|outcome| outcome.ran.is_some()).count()
     }
 
+    /// The outcomes of `part`, whose steps are all in `whole`, the plan that these are of.
+    ///
+    /// A profile's manifest is made from the plan of that profile alone, so that it doesn't depend on what else
+    /// was built with it.
+    pub fn of_part(&self, whole: &Plan, part: &Plan) -> Outcomes {
+        let known: HashMap<Digest, usize> =
+            whole.identities().into_iter().enumerate().map(|(number, identity)| (identity, number)).collect();
+        let outcome = |identity: Digest| self.0[known[&identity]].clone();
+        Outcomes(part.identities().into_iter().map(outcome).collect())
+    }
+
     pub fn reused(&self) -> usize {
         self.0.len() - self.built()
     }
@@ -81,11 +93,12 @@ mod tests;
 /// An entry of the store is not what its record says; its step has to run again.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the store's copy of step {step} ({key}) is damaged\n  \
+    "the store's copy of step `{step}` ({key}) is damaged\n  \
      hint: if that happens again, the disk or the memory of this machine may be failing; try another place with --store DIR"
 )]
 pub struct Damaged {
-    pub step: usize,
+    /// Name of the step.
+    pub step: String,
     pub key: Digest,
 }
 

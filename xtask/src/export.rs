@@ -79,11 +79,9 @@ pub fn export(
     for (entry, outcome, output) in &outputs {
         let recorded = outcome.record.output(output).expect("outputs come from records");
         if !context.store.is_intact(&outcome.key, recorded, &context.memo)? {
-            let step = outcomes
-                .0
-                .iter()
-                .position(|other| other.key == outcome.key)
-                .expect("an outcome of this build");
+            let mut steps = plan.steps.iter().zip(&outcomes.0);
+            let step = steps.find(|(_, other)| other.key == outcome.key).expect("an outcome of this plan");
+            let step = step.0.name.clone();
             return Err(Damaged { step, key: outcome.key }.into());
         }
         copy(&context.store.output_path(&outcome.key, output), &fresh.path(&entry.name))?;

@@ -22,7 +22,10 @@ pub use key::{KeyParts, key};
 pub use make::{HostFacts, ProfileInput, RustWay, make};
 pub use show::{Format, Status, show};
 
-use crate::host::identity::Subject;
+use crate::{
+    digest::{Digest, canonical_json},
+    host::identity::Subject,
+};
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Plan {
@@ -86,6 +89,23 @@ impl Plan {
             step
         });
         Plan { steps: renumbered.collect(), artifacts: Vec::new() }
+    }
+
+    /// What each step is, whatever its number and name: equal for equal steps of two plans.
+    pub fn identities(&self) -> Vec<Digest> {
+        let mut identities: Vec<Digest> = Vec::new();
+        for step in &self.steps {
+            let inputs: BTreeMap<&String, String> = step
+                .inputs
+                .iter()
+                .map(|(role, source)| match source {
+                    Source::Output { step, output } => (role, format!("{} {output}", identities[*step])),
+                    other => (role, canonical_json(other)),
+                })
+                .collect();
+            identities.push(Digest::of_json(&(&step.action, inputs)));
+        }
+        identities
     }
 
     /// Numbers of the steps that the artifacts of `profile` need, in order.

@@ -258,7 +258,7 @@ fn inputs(
                     .output(output)
                     .with_context(|| format!("step {} made no {output}", plan.steps[*number].name))?;
                 if !context.store.is_intact(key, recorded, &context.memo)? {
-                    return Err(Damaged { step: *number, key: *key }.into());
+                    return Err(Damaged { step: plan.steps[*number].name.clone(), key: *key }.into());
                 }
                 context.store.output_path(key, output)
             }

@@ -29,7 +29,7 @@ pub fn execute(context: &Context, plan: &Plan, last: &mut LastBuild) -> Result<O
         let Some(damaged) = result.as_ref().err().and_then(|error| error.downcast_ref::<Damaged>()) else {
             break;
         };
-        let discarded = discard(context, plan, damaged);
+        let discarded = discard(context, damaged);
         result = discarded.and_then(|()| attempt(context, plan, last));
     }
     context.memo.save();
@@ -39,8 +39,8 @@ pub fn execute(context: &Context, plan: &Plan, last: &mut LastBuild) -> Result<O
 }
 
 /// Throws a damaged entry of the store away, so that its step runs again.
-pub fn discard(context: &Context, plan: &Plan, damaged: &Damaged) -> Result<()> {
-    let name = &plan.steps[damaged.step].name;
+pub fn discard(context: &Context, damaged: &Damaged) -> Result<()> {
+    let name = &damaged.step;
     context.reporter.note(&format!(
         "  damage the store's copy of `{name}` has changed since it was made; making it again"
     ));

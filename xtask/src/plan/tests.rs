@@ -297,3 +297,16 @@ fn what_a_person_sees_of_an_empty_store() {
 fn edges(plan: &Plan) -> usize {
     plan.steps.iter().map(|step| step.upstream().count()).sum()
 }
+
+#[test]
+fn a_profile_planned_alone_has_the_steps_that_it_has_among_others() {
+    let tree = own();
+    let whole = plan_of(&tree, &[]);
+    let identities = whole.identities();
+    assert_eq!(identities.iter().collect::<BTreeSet<_>>().len(), whole.steps.len(), "no two steps are one");
+    for name in ["aarch64-vtl0", "aarch64-vtl2", "x86_64-vtl0", "x86_64-vtl2"] {
+        let alone = plan_of(&tree, &[name]);
+        let among: BTreeSet<Digest> = whole.steps_of(name).into_iter().map(|step| identities[step]).collect();
+        assert_eq!(alone.identities().into_iter().collect::<BTreeSet<_>>(), among, "{name}");
+    }
+}

@@ -29,6 +29,14 @@ pub(super) static PROFILE_SHAPE: LazyLock<Shape> = LazyLock::new(Shape::of::<Pro
 static PINS_SHAPE: LazyLock<Shape> = LazyLock::new(Shape::of::<Pins>);
 static RECIPE_SHAPE: LazyLock<Shape> = LazyLock::new(Shape::of::<Recipe>);
 
+/// Makes the shapes of pins and recipes beside whatever the caller does first: a build that finds nothing to do
+/// spends a good part of its time on them.
+fn warm_up() {
+    for shape in [&PINS_SHAPE, &RECIPE_SHAPE] {
+        std::thread::spawn(|| LazyLock::force(shape));
+    }
+}
+
 /// Every profile of the project, in order of their names, or everything that is wrong with any of them, with
 /// any layer, with any recipe or with the pins.
 pub fn load_all(files: &dyn Files) -> Result<Vec<Spec>, Problems> {
@@ -97,6 +105,7 @@ pub(super) struct Loader<'a> {
 
 impl<'a> Loader<'a> {
     fn new(files: &'a dyn Files) -> Self {
+        warm_up();
         Loader {
             files,
             problems: Problems::default(),

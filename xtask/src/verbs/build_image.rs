@@ -11,7 +11,7 @@ use clap::Args;
 use super::{Access, Selection, Session, SessionOptions, purposes, session};
 use crate::{
     execute::{self, Context, Damaged, Outcomes},
-    export,
+    export, plan,
     report::{Event, Reporter, bytes, failure, seconds},
 };
 
@@ -66,7 +66,7 @@ fn build(arguments: &BuildImage, reporter: Arc<Reporter>) -> Result<()> {
             && let Some(damaged) = error.downcast_ref::<Damaged>()
             && attempt < execute::DAMAGE_LIMIT
         {
-            execute::discard(&session.context, &session.plan, damaged)?;
+            execute::discard(&session.context, damaged)?;
             continue;
         }
         session.context.memo.save();
@@ -79,7 +79,9 @@ fn export_all(out: &Path, session: &Session, outcomes: &Outcomes) -> Result<()> 
     let Context { reporter, .. } = &session.context;
     for profile in &session.profiles {
         let spec = &profile.spec;
-        let lines = export::export(&session.context, &session.plan, outcomes, spec, out)?;
+        let plan = plan::make(std::slice::from_ref(profile), &session.host);
+        let outcomes = outcomes.of_part(&session.plan, &plan);
+        let lines = export::export(&session.context, &plan, &outcomes, spec, out)?;
         let folder = out.join(&spec.name);
         let shown = std::env::current_dir().ok();
         let shown = shown.and_then(|here| folder.strip_prefix(here).ok()).unwrap_or(&folder);

@@ -64,6 +64,7 @@ pub enum Access {
 
 pub struct Session {
     pub profiles: Vec<ProfileInput>,
+    pub host: HostFacts,
     pub plan: Plan,
     pub context: Context,
     pub last: LastBuild,
@@ -88,7 +89,8 @@ impl Session {
         }
         let memo = FileMemo::load(&store.memo_dir(), options.paranoid);
         let tools = Tools::new(&project.root, &store.memo_dir(), options.paranoid)?;
-        let plan = plan::make(&profiles, &host_facts(&project, &profiles, &tools)?);
+        let host = host_facts(&project, &profiles, &tools)?;
+        let plan = plan::make(&profiles, &host);
         let last = LastBuild::load(&store.memo_dir());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let context = Context {
@@ -102,7 +104,7 @@ impl Session {
             mirrors,
             cancelled: Arc::new(AtomicBool::new(false)),
         };
-        Ok(Session { profiles, plan, context, last })
+        Ok(Session { profiles, host, plan, context, last })
     }
 }
 
