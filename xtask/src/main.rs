@@ -1,7 +1,6 @@
 //! `cargo xtask`: the command line of vtlforge and every effect it has. See docs/ARCHITECTURE.md.
 
 mod digest;
-mod document;
 mod execute;
 mod export;
 mod fetch;

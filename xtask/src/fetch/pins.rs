@@ -9,11 +9,11 @@ mod version;
 
 use std::{cmp::Ordering, collections::BTreeMap, fmt};
 
+use document::did_you_mean;
 use serde::Deserialize;
 use similar::TextDiff;
 
 use super::{Control, chain, download::Downloader, locations::Sources};
-use crate::document::did_you_mean;
 use index::{Package, find_package};
 pub use rewrite::{Change, rewrite};
 pub use suite::Trust;

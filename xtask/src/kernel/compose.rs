@@ -7,11 +7,12 @@ mod tests;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use document::{Problem, Problems};
+
 use super::{
     Value,
     fragment::{self, Fragment, Request},
 };
-use crate::document::{Problem, Problems};
 
 /// Every requested symbol once, sorted by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,8 +3,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use document::{Origin, Problem, Problems};
+
 use super::Value;
-use crate::document::{Origin, Problem, Problems};
 
 /// Every symbol of a .config, with its prefix. A symbol that is `n` may also be absent: conf leaves out
 /// what the tree's conditions make invisible.

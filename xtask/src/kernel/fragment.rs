@@ -13,7 +13,7 @@ mod tests;
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::Value;
-use crate::document::{Origin, Problem, Problems};
+use document::{Origin, Problem, Problems};
 use line::{BYTE_ORDER_MARK, Line};
 
 /// The requests of one file, in its order, each symbol once.

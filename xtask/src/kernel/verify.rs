@@ -8,6 +8,7 @@ mod tests;
 
 use std::io;
 
+use document::did_you_mean;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -16,7 +17,6 @@ use super::{
     fragment::Request,
     kconfig_text::{Definition, KconfigText, Selector},
 };
-use crate::document::did_you_mean;
 
 #[derive(Debug, Error)]
 pub enum VerifyError {

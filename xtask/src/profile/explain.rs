@@ -2,10 +2,10 @@
 //!
 //! serde_yaml prints the scalars, so that each is quoted where YAML asks for it.
 
+use document::{did_you_mean, list};
 use serde_json::Value;
 
 use super::spec::Spec;
-use crate::document::{did_you_mean, list};
 
 /// Comments begin in this column, where the text leaves room.
 const COMMENT_COLUMN: usize = 44;

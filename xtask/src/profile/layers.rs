@@ -5,12 +5,13 @@
 
 use std::{collections::BTreeMap, rc::Rc};
 
+use document::{Node, Origin, Problem, Value, did_you_mean, list};
+
 use super::{
     load::{Document, LAYERS, Loader, PROFILE_SHAPE},
     merge,
     scalar::Name,
 };
-use crate::document::{Node, Origin, Problem, Value, did_you_mean, list};
 
 /// The profile with its layers merged in; None if something is wrong with it or with one of them.
 pub(super) fn resolve(loader: &mut Loader, profile: &Document) -> Option<Node> {

@@ -6,6 +6,8 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
+use document::{Node, Origin, Problem, Problems, Shape, did_you_mean, list};
+
 use super::{
     files::Files,
     layers,
@@ -15,10 +17,7 @@ use super::{
     spec::{self, Spec},
     types::{DebPin, Pins, Profile, Recipe},
 };
-use crate::{
-    document::{self, Node, Origin, Problem, Problems, Shape, did_you_mean, list},
-    kernel::fragment,
-};
+use crate::kernel::fragment;
 
 pub(super) const PROFILES: &str = "profiles";
 pub(super) const LAYERS: &str = "profiles/layers";

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::document::{Entry, Node, Origin, Problem, Problems, Shape, Value};
+use document::{Entry, Node, Origin, Problem, Problems, Shape, Value};
 
 /// `over` laid over `base`. The shape tells maps from tagged values (`source: {pin: …}`), which are replaced
 /// whole: `pin` from one layer and `git` from the next would be two sources.

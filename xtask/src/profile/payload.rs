@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeMap, rc::Rc};
 
+use document::{Node, Origin, Problem, Problems};
+
 use super::{
     files::Files,
     load::RECIPES,
     scalar::FileMode,
     types::{Arch, CargoSource, Recipe},
 };
-use crate::document::{Node, Origin, Problem, Problems};
 
 /// recipes/NAME/recipe.yaml with the places of its values.
 pub(super) struct LoadedRecipe {

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use document::{Node, Origin, Problem, Problems};
+
 use super::{
     scalar::Name,
     types::{DebArch, Pin},
 };
-use crate::document::{Node, Origin, Problem, Problems};
 
 /// profiles/pins.yaml with the places of its values.
 pub(super) struct LoadedPins {

@@ -1,11 +1,12 @@
 //! What can't work, though every single value is fine: combinations first, as a table, then quantities, the
 //! command line, and sources. Each rule says why, so that it can be argued with.
 
+use document::{Origin, Problem, Problems, list};
+
 use super::{
     spec::Spec,
     types::{Arch, Console, DebArch, Firmware, KernelSource, Machine, Vtl},
 };
-use crate::document::{Origin, Problem, Problems, list};
 
 const MIB: u64 = 1 << 20;
 /// The fewest clusters of FAT32 (65525, of one sector), its tables, and the GPT's 1 MiB at each end.

@@ -1,9 +1,9 @@
 //! The JSON schemas under profiles/schema/, by which editors complete and check the YAML files.
 
+use document::json_schema;
 use schemars::JsonSchema;
 
 use super::types::{Pins, Profile, Recipe};
-use crate::document::json_schema;
 
 /// Path relative to the project and content of each schema file.
 pub fn schemas() -> Vec<(&'static str, String)> {

@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
+use document::{Node, Origin, Problem, did_you_mean, list};
 use serde::Serialize;
 
 use super::{
@@ -15,7 +16,6 @@ use super::{
     scalar::{ByteSize, Name},
     types::{Arch, Console, DeviceTree, Firmware, Kernel, KernelSource, Machine, Pin, Profile, Recipe, Vtl},
 };
-use crate::document::{Node, Origin, Problem, did_you_mean, list};
 
 /// Everything a build of one profile needs to know.
 #[derive(Clone, Debug, Serialize)]

@@ -8,9 +8,9 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use document::Problems;
 
 use crate::{
-    document::Problems,
     execute::{Context, LastBuild, Tools},
     fetch::Location,
     host::rust_target::{Aarch64Rust, decide, native_target},

@@ -1,15 +1,13 @@
 //! What a good tree comes to: order, precedence, defaults, places, explanations.
 
+use document::{Problems, Value};
 use expect_test::{Expect, expect};
 
 use super::{BASE, DEMO, GOOD, INIT, PARA, PINS, TOOLS, good};
-use crate::{
-    document::{self, Problems, Value},
-    profile::{
-        FileMode, GitRevision, GitUrl, InstallPath, LinuxVersion, Name, RelativePath, Url, explain, load,
-        rust_packages,
-        types::{Console, KernelSource, Vtl},
-    },
+use crate::profile::{
+    FileMode, GitRevision, GitUrl, InstallPath, LinuxVersion, Name, RelativePath, Url, explain, load,
+    rust_packages,
+    types::{Console, KernelSource, Vtl},
 };
 
 /// What `explain` says about a key of the VTL0 profile.

@@ -3,13 +3,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use document::{Problems, Shape};
+
 use super::own;
-use crate::{
-    document::{self, Problems, Shape},
-    profile::{
-        load_all,
-        types::{Pins, Profile, Recipe},
-    },
+use crate::profile::{
+    load_all,
+    types::{Pins, Profile, Recipe},
 };
 
 /// Bytes that mean something to YAML, or to nobody.

@@ -58,7 +58,8 @@ pub fn run(options: &SessionOptions) -> Result<Vec<Row>> {
     let mut build = Command::new(xtask);
     build.args(["build-image", PROFILE, "--offline", "--store"]).arg(&cold).arg("--out").arg(&out);
     build.arg("--jobs").arg(session.context.jobs.to_string());
-    ensure!(build.stdin(Stdio::null()).status()?.success(), "the cold build failed");
+    // What it prints would get between our own lines.
+    ensure!(build.stdin(Stdio::null()).stdout(Stdio::null()).status()?.success(), "the cold build failed");
     let whole = started.elapsed();
     let kernel = step_seconds(&out.join(PROFILE).join("build-info.json"), &format!("kernel {PROFILE}"))?;
     Ok(vec![
