@@ -29,6 +29,7 @@
 //! ```
 
 mod check;
+pub mod explain;
 mod expr;
 mod finalize;
 mod graph;

@@ -258,6 +258,9 @@ impl<'g> Solution<'g> {
             value.logical = constant;
             return;
         }
+        if self.request.banned == Some(id) {
+            return;
+        }
         self.calculate_visibility(id);
         let value = &mut self.values[id.index()];
         value.is_written = value.visible != Tristate::No;
