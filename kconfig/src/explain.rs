@@ -177,7 +177,11 @@ fn dependencies(graph: &Graph, entry: crate::graph::EntryId) -> Vec<Condition> {
             crate::graph::EntryKind::If => Statement::If,
             _ => Statement::DependsOn,
         };
-        conditions.extend(entry.own_depends.iter().map(|&(expr, place)| Condition { expr, statement, place }));
+        conditions.extend(entry.own_depends.iter().map(|&(expr, place)| Condition {
+            expr,
+            statement,
+            place,
+        }));
         at = entry.block;
     }
     conditions

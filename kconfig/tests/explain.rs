@@ -125,7 +125,9 @@ fn check(text: &str, expected: Expect) {
 
 #[test]
 fn a_default_that_only_experts_can_turn_off() {
-    check("HYPERV=y VTL_MODE=y MTRR=n MSHV_VTL=y", expect![[r#"
+    check(
+        "HYPERV=y VTL_MODE=y MTRR=n MSHV_VTL=y",
+        expect![[r#"
         MTRR is y, has to be n; a.config:3 asks for n
           by default (Kconfig:12)
           not met: prompt if EXPERT (Kconfig:13)
@@ -140,12 +142,15 @@ fn a_default_that_only_experts_can_turn_off() {
                   nobody asks for that; it could be
         the smallest change that does:
           CONFIG_EXPERT=y
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_remedy_does_not_break_other_requests() {
-    check("HYPERV=y VTL_MODE=y MTRR=n MSHV_VTL=y TMPFS=y", expect![[r#"
+    check(
+        "HYPERV=y VTL_MODE=y MTRR=n MSHV_VTL=y TMPFS=y",
+        expect![[r#"
         MTRR is y, has to be n; a.config:3 asks for n
           by default (Kconfig:12)
           not met: prompt if EXPERT (Kconfig:13)
@@ -161,12 +166,15 @@ fn a_remedy_does_not_break_other_requests() {
         the smallest change that does:
           CONFIG_EXPERT=y
           CONFIG_SHMEM=y
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn what_the_architecture_does_not_have() {
-    check("HYPERV=y ELSEWHERE=y", expect![[r#"
+    check(
+        "HYPERV=y ELSEWHERE=y",
+        expect![[r#"
         ELSEWHERE is n, has to be y; a.config:2 asks for y
           not met: depends on X86_64 && S390 (Kconfig:46)
             X86_64 is n, has to be y
@@ -175,12 +183,15 @@ fn what_the_architecture_does_not_have() {
               no Kconfig file of this kernel declares it for this architecture
         no further lines can make it hold beside the other requests:
           ELSEWHERE needs `depends on X86_64 && S390` (Kconfig:46): X86_64 can't be asked for (it has no prompt), and nothing that could be turned on selects it
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn several_lines_are_needed() {
-    check("MSHV_VTL=y", expect![[r#"
+    check(
+        "MSHV_VTL=y",
+        expect![[r#"
         MSHV_VTL is n, has to be y; a.config:1 asks for y
           not met: depends on VTL_MODE && !MTRR (Kconfig:42)
             VTL_MODE is n, has to be y
@@ -199,83 +210,105 @@ fn several_lines_are_needed() {
           CONFIG_HYPERV=y
           CONFIG_VTL_MODE=y
           CONFIG_EXPERT=y
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn another_request_is_in_the_way() {
-    check("HYPERV=n VTL_MODE=y", expect![[r#"
+    check(
+        "HYPERV=n VTL_MODE=y",
+        expect![[r#"
         VTL_MODE is n, has to be y; a.config:2 asks for y
           not met: if HYPERV (Kconfig:35)
             HYPERV is n, has to be y; a.config:1 asks for n
               a.config:1 asks for n
         no further lines can make it hold beside the other requests:
           VTL_MODE needs `if HYPERV` (Kconfig:35): a.config:1 asks for `# CONFIG_HYPERV is not set`
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn two_members_of_a_choice() {
-    check("GZIP=y ZSTD=y", expect![[r#"
+    check(
+        "GZIP=y ZSTD=y",
+        expect![[r#"
         GZIP is n, has to be y; a.config:1 asks for y
           of the choice "Compression" (Kconfig:52), ZSTD is on, which a.config:2 asks for
         no further lines can make it hold beside the other requests:
           GZIP and ZSTD, which a.config:2 asks for, are members of one choice
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_number_out_of_range() {
-    check("NR_CPUS=512", expect![[r#"
+    check(
+        "NR_CPUS=512",
+        expect![[r#"
         NR_CPUS is 64, has to be 512; a.config:1 asks for 512
           the range is 2 to 64 (Kconfig:65)
         no further lines can make it hold beside the other requests:
           NR_CPUS has the range 2 to 64 (Kconfig:65)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_text_that_is_not_asked_for() {
-    check("NAME=\"x\"", expect![[r#"
+    check(
+        "NAME=\"x\"",
+        expect![[r#"
         NAME is empty, has to be x; a.config:1 asks for x
           not met: depends on EXPERT (Kconfig:70)
             EXPERT is n, has to be y
               nobody asks for that; it could be
         the smallest change that does:
           CONFIG_EXPERT=y
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn what_is_selected_can_not_be_off() {
-    check("DEBUG=y FRAME_POINTER=n", expect![[r#"
+    check(
+        "DEBUG=y FRAME_POINTER=n",
+        expect![[r#"
         FRAME_POINTER is y, has to be n; a.config:2 asks for n
           selected by DEBUG (Kconfig:74, asked for at a.config:1)
         no further lines can make it hold beside the other requests:
           DEBUG selects FRAME_POINTER (Kconfig:74): a.config:1 asks for `CONFIG_DEBUG=y`
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn what_has_no_prompt() {
-    check("PARAVIRT=y X86_64=y", expect![[r#"
+    check(
+        "PARAVIRT=y X86_64=y",
+        expect![[r#"
         PARAVIRT is n, has to be y; a.config:1 asks for y
           nobody can ask for it (no prompt, Kconfig:32); selected by HYPERV (Kconfig:30)
         X86_64 is n, has to be y; a.config:2 asks for y
           nobody can ask for it (no prompt, Kconfig:25); nothing selects it either
         no further lines can make it hold beside the other requests:
           X86_64 can't be asked for (it has no prompt), and nothing that could be turned on selects it
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn no_modules() {
-    check("HYPERV=y VTL_MODE=y EXPERT=y MTRR=n MSHV_VTL=m", expect![[r#"
+    check(
+        "HYPERV=y VTL_MODE=y EXPERT=y MTRR=n MSHV_VTL=m",
+        expect![[r#"
         MSHV_VTL is y, has to be m or n; a.config:5 asks for m
           there are no modules (MODULES is n), or it can't be one
         the smallest change that does:
           CONFIG_MODULES=y
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -284,7 +317,8 @@ fn who_turned_it_on_and_what_falls() {
     let requests = requests(&graph, "HYPERV=y VTL_MODE=y EXPERT=y TMPFS=y SHMEM=y DEBUG=y");
     let solution = requests.solve();
     let mut said = String::new();
-    for name in ["HYPERV", "PARAVIRT", "MTRR", "FRAME_POINTER", "GZIP", "ZSTD", "SHMEM", "NR_CPUS", "X86_64"] {
+    for name in ["HYPERV", "PARAVIRT", "MTRR", "FRAME_POINTER", "GZIP", "ZSTD", "SHMEM", "NR_CPUS", "X86_64"]
+    {
         said.push_str(&format!("{}\n", provenance(&requests, &solution, graph.find(name).unwrap())));
     }
     expect![[r#"
@@ -318,5 +352,6 @@ fn who_turned_it_on_and_what_falls() {
         X86_64 is n
           nobody asks for it, selects it, or makes it the default
           bool, declared at Kconfig:25
-    "#]].assert_eq(&said);
+    "#]]
+    .assert_eq(&said);
 }

@@ -37,9 +37,7 @@ impl Goal {
         match self {
             Goal::AtLeast(symbol, value) => solution.logical(*symbol) >= *value,
             Goal::AtMost(symbol, value) => solution.logical(*symbol) <= *value,
-            Goal::Text(symbol, text) => {
-                super::is_honoured(solution, *symbol, &Wanted::Text(text.clone()))
-            }
+            Goal::Text(symbol, text) => super::is_honoured(solution, *symbol, &Wanted::Text(text.clone())),
         }
     }
 }
@@ -100,13 +98,20 @@ pub(super) struct Guide<'s, 'g> {
     pub solution: &'s Solution<'g>,
     known: FxHashMap<Goal, Rc<Ways>>,
     open: Vec<Goal>,
+    /// Symbols that can be asked for may also be turned on through others.
+    is_thorough: bool,
     /// Something was left out, so that a dead end proves nothing.
     pub is_cut: bool,
 }
 
 impl<'s, 'g> Guide<'s, 'g> {
-    pub(super) fn new(requests: &'s Requests<'g>, solution: &'s Solution<'g>) -> Guide<'s, 'g> {
-        Guide { requests, solution, known: FxHashMap::default(), open: Vec::new(), is_cut: false }
+    pub(super) fn new(
+        requests: &'s Requests<'g>,
+        solution: &'s Solution<'g>,
+        is_thorough: bool,
+    ) -> Guide<'s, 'g> {
+        let (known, open) = (FxHashMap::default(), Vec::new());
+        Guide { requests, solution, known, open, is_thorough, is_cut: false }
     }
 
     fn graph(&self) -> &'g Graph {
@@ -203,9 +208,11 @@ impl<'s, 'g> Guide<'s, 'g> {
             (true, None) => self.show(symbol, value),
             (false, _) => Ways::Dead(BTreeSet::new()),
         };
-        let is_member = graph.symbol(symbol).choice.is_some();
-        if matches!(ways, Ways::Dead(_)) && !is_member {
-            ways = ways.or(self.raise_indirectly(symbol, value));
+        if graph.symbol(symbol).choice.is_none() {
+            ways = ways.or(self.by_default(symbol, value));
+            if self.is_thorough || !has_prompt || matches!(ways, Ways::Dead(_)) {
+                ways = ways.or(self.by_others(symbol, value));
+            }
         }
         match ways {
             Ways::Dead(reasons) if reasons.is_empty() && !has_prompt => Ways::dead(format!(
@@ -236,8 +243,8 @@ impl<'s, 'g> Guide<'s, 'g> {
         }
     }
 
-    /// Through whoever selects or implies the symbol, and its defaults.
-    fn raise_indirectly(&mut self, symbol: SymbolId, value: Tristate) -> Ways {
+    /// Through one of the symbol's defaults.
+    fn by_default(&mut self, symbol: SymbolId, value: Tristate) -> Ways {
         let graph = self.graph();
         let mut ways = Ways::Dead(BTreeSet::new());
         for (_, default) in graph.properties_of(symbol, PropertyKind::Default) {
@@ -249,7 +256,13 @@ impl<'s, 'g> Guide<'s, 'g> {
                 ways = ways.or(way);
             }
         }
-        let symbol = graph.symbol(symbol);
+        ways
+    }
+
+    /// Through whoever selects or implies the symbol.
+    fn by_others(&mut self, symbol: SymbolId, value: Tristate) -> Ways {
+        let mut ways = Ways::Dead(BTreeSet::new());
+        let symbol = self.graph().symbol(symbol);
         for reverse in symbol.selected_by.iter().chain(&symbol.implied_by) {
             let way = self.at_least(reverse.condition, value);
             if !matches!(way, Ways::Met) {

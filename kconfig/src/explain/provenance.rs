@@ -14,14 +14,26 @@ use crate::{
 #[serde(tag = "source", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum Source {
     /// A request, at this place.
-    Asked { at: String },
+    Asked {
+        at: String,
+    },
     /// The rule for everything that nobody asks for.
     Fill,
-    Default { place: String, condition: Option<String> },
-    Selected { by: Vec<Culprit> },
-    Implied { by: Vec<Culprit> },
+    Default {
+        place: String,
+        condition: Option<String>,
+    },
+    Selected {
+        by: Vec<Culprit>,
+    },
+    Implied {
+        by: Vec<Culprit>,
+    },
     /// It is the member that its choice takes.
-    Choice { choice: String, place: String },
+    Choice {
+        choice: String,
+        place: String,
+    },
     Nothing,
 }
 

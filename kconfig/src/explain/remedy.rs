@@ -2,7 +2,7 @@
 //!
 //! The search deepens one wish at a time. At each point it solves the configuration, takes the first need that isn't
 //! met, and tries every wish that brings it nearer. So what is found first is smallest, as far as [`goal`](super::goal)
-//! knows the ways: a symbol that can be asked for is asked for, and only what can't be is turned on through others.
+//! knows the ways: a symbol that can be asked for is asked for, and turned on through others only if that fails.
 
 use std::collections::BTreeSet;
 
@@ -61,31 +61,25 @@ pub fn remedy(requests: &Requests, targets: &[SymbolId], search: Search) -> Reme
         needs,
         left: search.solutions,
         tried: 0,
+        is_thorough: false,
         is_cut: false,
         seen: FxHashSet::default(),
         dead: BTreeSet::new(),
     };
-    for lines in 0..=search.lines {
-        let (cut_before, mut steps) = (searcher.is_cut, Vec::new());
-        searcher.seen.clear();
-        searcher.is_cut = false;
-        if searcher.deepen(&mut steps, lines) {
+    // First what people would do, and only then the back doors, before anything is called impossible.
+    let found = searcher.search(search.lines).or_else(|| {
+        searcher.is_thorough = true;
+        searcher.search(search.lines)
+    });
+    match found {
+        Some(steps) => {
             let steps = searcher.without_the_needless(steps);
             let line = |(symbol, wanted): &Step| fragment_line(requests.graph(), *symbol, wanted);
-            let lines = steps.iter().map(line).collect();
-            return Remedy::Lines { lines, is_smallest: searcher.left > 0 && !cut_before };
+            Remedy::Lines { lines: steps.iter().map(line).collect(), is_smallest: searcher.left > 0 }
         }
-        if searcher.left == 0 {
-            break;
-        }
-        if !searcher.is_cut {
-            let dead = searcher.dead.into_iter().collect();
-            return Remedy::Impossible { because: dead };
-        }
-        // Running into the depth of this round is no omission: the next one goes on from there.
-        searcher.is_cut = cut_before;
+        None if searcher.is_cut => Remedy::NotFound { tried: searcher.tried },
+        None => Remedy::Impossible { because: searcher.dead.into_iter().collect() },
     }
-    Remedy::NotFound { tried: searcher.tried }
 }
 
 struct Searcher<'s, 'g> {
@@ -94,6 +88,7 @@ struct Searcher<'s, 'g> {
     needs: Vec<(SymbolId, Wanted)>,
     left: usize,
     tried: usize,
+    is_thorough: bool,
     /// Not everything was tried in this round.
     is_cut: bool,
     /// Sets of wishes that were tried in this round.
@@ -102,6 +97,23 @@ struct Searcher<'s, 'g> {
 }
 
 impl<'g> Searcher<'_, 'g> {
+    /// The first set of at most `limit` wishes that does, smaller sets first. `is_cut` says whether larger ones, or
+    /// what was left out, may do after none was found.
+    fn search(&mut self, limit: usize) -> Option<Vec<Step>> {
+        for lines in 0..=limit {
+            self.seen.clear();
+            self.is_cut = false;
+            let mut steps = Vec::new();
+            if self.deepen(&mut steps, lines) {
+                return Some(steps);
+            }
+            if !self.is_cut || self.left == 0 {
+                break;
+            }
+        }
+        None
+    }
+
     /// Whether `steps`, with at most `more` further ones, do. They are left in `steps`.
     fn deepen(&mut self, steps: &mut Vec<Step>, more: usize) -> bool {
         let set = steps.iter().map(|(symbol, wanted)| (*symbol, format!("{wanted:?}"))).collect();
@@ -112,7 +124,7 @@ impl<'g> Searcher<'_, 'g> {
         let needs = self.needs.clone();
         let unmet = needs.iter().find(|(symbol, wanted)| !is_honoured(&solution, *symbol, wanted));
         let Some((symbol, wanted)) = unmet else { return true };
-        let mut guide = Guide::new(self.requests, &solution);
+        let mut guide = Guide::new(self.requests, &solution, self.is_thorough);
         let mut ways = Ways::Met;
         for goal in Goal::of(*symbol, wanted) {
             if let Ways::Met = ways {

@@ -133,7 +133,9 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Source::Asked { at } => write!(f, "asked for at {at}"),
-            Source::Fill => write!(f, "nobody asks for it, and whatever nobody asks for is off where it can be"),
+            Source::Fill => {
+                write!(f, "nobody asks for it, and whatever nobody asks for is off where it can be")
+            }
             Source::Default { place, condition: None } => write!(f, "by default ({place})"),
             Source::Default { place, condition: Some(condition) } => {
                 write!(f, "by default, since {condition} ({place})")
