@@ -8,10 +8,11 @@
 //!
 //! Whatever is proposed was solved before it is said.
 
-mod goal;
+mod guide;
 mod provenance;
 mod remedy;
 mod text;
+mod ways;
 mod why;
 
 use std::sync::Arc;

@@ -37,14 +37,12 @@ impl Chance {
     }
 }
 
-/// Bools that depend on earlier ones. Only those without a prompt are selected: where a symbol can be asked for, that
-/// is what is proposed, though selecting it through others may take fewer lines.
+/// Bools that depend on earlier ones and select later ones.
 fn kconfig(chance: &mut Chance) -> String {
-    let asked: Vec<bool> = (0..SYMBOLS).map(|_| chance.percent(75)).collect();
     let mut text = String::new();
     for number in 0..SYMBOLS {
         let _ = writeln!(text, "config S{number}\n\tbool");
-        if asked[number] {
+        if chance.percent(75) {
             let condition = match number > 0 && chance.percent(25) {
                 true => format!(" if {}", chance.condition(number)),
                 false => String::new(),
@@ -59,8 +57,8 @@ fn kconfig(chance: &mut Chance) -> String {
         } else if chance.percent(15) {
             let _ = writeln!(text, "\tdefault y");
         }
-        for (target, _) in asked.iter().enumerate().skip(number + 1).filter(|&(_, asked)| !asked) {
-            if chance.percent(40) {
+        for target in number + 1..SYMBOLS {
+            if chance.percent(12) {
                 let _ = writeln!(text, "\tselect S{target}");
             }
         }

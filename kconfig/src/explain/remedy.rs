@@ -1,8 +1,8 @@
 //! The smallest set of further wishes that makes requests hold.
 //!
 //! The search deepens one wish at a time. At each point it solves the configuration, takes the first need that isn't
-//! met, and tries every wish that brings it nearer. So what is found first is smallest, as far as [`goal`](super::goal)
-//! knows the ways: a symbol that can be asked for is asked for, and turned on through others only if that fails.
+//! met, and tries every wish that brings it nearer. Of equally small sets that one is preferred which
+//! asks for symbols themselves over one that turns them on through others.
 
 use std::collections::BTreeSet;
 
@@ -11,8 +11,9 @@ use serde::Serialize;
 
 use super::{
     Requests, fragment_line,
-    goal::{Goal, Guide, Step, Ways},
+    guide::Guide,
     is_honoured,
+    ways::{Goal, Step, Ways},
 };
 use crate::{graph::SymbolId, request::Wanted, solve::Solution};
 
@@ -62,22 +63,26 @@ pub fn remedy(requests: &Requests, targets: &[SymbolId], search: Search) -> Reme
         left: search.solutions,
         tried: 0,
         is_thorough: false,
+        is_shallow: false,
         is_cut: false,
         seen: FxHashSet::default(),
         dead: BTreeSet::new(),
     };
-    // First what people would do, and only then the back doors, before anything is called impossible.
-    let found = searcher.search(search.lines).or_else(|| {
-        searcher.is_thorough = true;
-        searcher.search(search.lines)
-    });
+    // First what people would do. Then the back doors, for something smaller, or before it is called impossible.
+    let direct = searcher.search(search.lines);
+    (searcher.is_thorough, searcher.is_cut) = (true, false);
+    let limit = direct.as_ref().map_or(search.lines, |steps| steps.len().saturating_sub(1));
+    let found = searcher.search(limit).or(direct);
+    let is_cut = searcher.is_cut || searcher.is_shallow;
     match found {
         Some(steps) => {
             let steps = searcher.without_the_needless(steps);
             let line = |(symbol, wanted): &Step| fragment_line(requests.graph(), *symbol, wanted);
-            Remedy::Lines { lines: steps.iter().map(line).collect(), is_smallest: searcher.left > 0 }
+            // No line at all doesn't do, or it would have been found.
+            let is_smallest = !searcher.is_cut || steps.len() == 1;
+            Remedy::Lines { lines: steps.iter().map(line).collect(), is_smallest }
         }
-        None if searcher.is_cut => Remedy::NotFound { tried: searcher.tried },
+        None if is_cut => Remedy::NotFound { tried: searcher.tried },
         None => Remedy::Impossible { because: searcher.dead.into_iter().collect() },
     }
 }
@@ -89,7 +94,9 @@ struct Searcher<'s, 'g> {
     left: usize,
     tried: usize,
     is_thorough: bool,
-    /// Not everything was tried in this round.
+    /// More wishes than this round allows may do.
+    is_shallow: bool,
+    /// Something else was left out.
     is_cut: bool,
     /// Sets of wishes that were tried in this round.
     seen: FxHashSet<BTreeSet<(SymbolId, String)>>,
@@ -97,17 +104,16 @@ struct Searcher<'s, 'g> {
 }
 
 impl<'g> Searcher<'_, 'g> {
-    /// The first set of at most `limit` wishes that does, smaller sets first. `is_cut` says whether larger ones, or
-    /// what was left out, may do after none was found.
+    /// The first set of at most `limit` wishes that does, smaller sets first.
     fn search(&mut self, limit: usize) -> Option<Vec<Step>> {
         for lines in 0..=limit {
             self.seen.clear();
-            self.is_cut = false;
+            self.is_shallow = false;
             let mut steps = Vec::new();
             if self.deepen(&mut steps, lines) {
                 return Some(steps);
             }
-            if !self.is_cut || self.left == 0 {
+            if !self.is_shallow || self.left == 0 {
                 break;
             }
         }
@@ -144,7 +150,7 @@ impl<'g> Searcher<'_, 'g> {
             Ways::Steps(options) => options,
         };
         if more == 0 {
-            self.is_cut = true;
+            self.is_shallow = true;
             return false;
         }
         for step in options {
