@@ -7,6 +7,36 @@
 //! | who turned this on, and what would fall with it? | [`provenance`] |
 //!
 //! Whatever is proposed was solved before it is said.
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//! use kconfig::{Fill, Silent, Tristate, Wanted, parse};
+//! use kconfig::explain::{Asked, Requests, Search, remedy, why};
+//!
+//! let files = BTreeMap::from([(
+//!     "Kconfig".to_string(),
+//!     "config EXPERT\n\tbool \"Expert\"\n\nconfig MTRR\n\tbool \"MTRR\" if EXPERT\n\tdefault y\n".to_string(),
+//! )]);
+//! let (graph, _) = parse("Kconfig", &files, &mut Silent).unwrap();
+//! let mtrr = graph.declared("MTRR").unwrap();
+//! let off = Wanted::Logical(Tristate::No);
+//! let asked = Asked { symbol: mtrr, wanted: off.clone(), origin: "my.config:1".into() };
+//! let requests = Requests::new(&graph, Fill::No, vec![asked]);
+//!
+//! let solution = requests.solve();
+//! assert_eq!(
+//!     why(&requests, &solution, mtrr, &off).to_string(),
+//!     "MTRR is y, has to be n; my.config:1 asks for n\n\
+//!      \x20 by default (Kconfig:6)\n\
+//!      \x20 not met: prompt if EXPERT (Kconfig:5)\n\
+//!      \x20   EXPERT is n, has to be y\n\
+//!      \x20     nobody asks for that; it could be"
+//! );
+//! assert_eq!(
+//!     remedy(&requests, &[mtrr], Search::default()).to_string(),
+//!     "the smallest change that does:\n  CONFIG_EXPERT=y"
+//! );
+//! ```
 
 mod guide;
 mod provenance;
