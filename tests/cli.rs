@@ -4,6 +4,8 @@
 #[path = "cli/guide.rs"]
 mod guide;
 mod harness;
+#[path = "cli/kconfig.rs"]
+mod kconfig;
 #[path = "cli/mistakes.rs"]
 mod mistakes;
 #[path = "cli/own_project.rs"]

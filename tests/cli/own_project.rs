@@ -81,7 +81,7 @@ impl OwnProject {
         fs::write(path, text).unwrap();
     }
 
-    fn edit(&self, edit: &Edit) {
+    pub fn edit(&self, edit: &Edit) {
         match edit {
             Edit::Write(path, text) => self.write(path, text),
             Edit::Replace(path, from, to) => {

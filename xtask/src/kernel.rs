@@ -1,12 +1,14 @@
 //! What this tool knows about configuring and building Linux, as values: fragments and their composition,
-//! the judgement over the kernel's answer, make's command lines, and the reading of make's log. Nothing here
-//! starts a process; apart from [`kconfig_text::read_tree`], which reads a source tree to explain a failure,
-//! nothing here touches a file. The Kconfig language itself is the kernel's affair: it resolves, this module
-//! compares.
+//! the judgement over the kernel's answer, make's command lines, and the reading of make's log. Files and processes
+//! are touched in two places: [`engine`] reads a source tree's Kconfig files and asks the tools what those want to
+//! know; [`kconfig_text::read_tree`] reads them to explain a failure. The language itself is the crate `kconfig`'s.
 
+pub mod agreement;
 pub mod command;
 pub mod compose;
 pub mod dot_config;
+pub mod engine;
+pub mod environment;
 pub mod fragment;
 pub mod image;
 pub mod kconfig_text;

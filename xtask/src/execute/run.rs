@@ -26,6 +26,9 @@ pub struct Job<'a> {
     pub step: &'a Step,
     /// Role → absolute path.
     pub inputs: BTreeMap<String, PathBuf>,
+    /// The steps before, as far as this one reads them.
+    pub upstream: &'a BTreeMap<usize, (Digest, StepRecord)>,
+    pub plan: &'a Plan,
     pub work: &'a WorkDir,
     pub progress: &'a StepProgress,
 }
@@ -195,7 +198,7 @@ fn run(
     progress: &StepProgress,
 ) -> Result<StepRecord> {
     let inputs = inputs(context, plan, step, upstream)?;
-    let job = Job { context, step, inputs, work, progress };
+    let job = Job { context, step, inputs, upstream, plan, work, progress };
     let outputs = dispatch(&job)?;
     let mut record = StepRecord { outputs: Vec::new() };
     for (name, kind) in outputs {

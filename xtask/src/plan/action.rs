@@ -133,6 +133,18 @@ impl Action {
         }
     }
 
+    /// The architecture of a configuration that the step resolves.
+    pub fn config_arch(&self) -> Option<Arch> {
+        match self {
+            Action::ResolveKconfig { arch, .. } => Some(*arch),
+            _ => None,
+        }
+    }
+
+    pub fn is_resolve_kconfig(&self) -> bool {
+        self.config_arch().is_some()
+    }
+
     /// What this tool's own code contributes to the outputs of such a step: the digest of the library that
     /// writes the bytes where it is ours, and a number that whoever changes a step's behaviour raises.
     pub fn version(&self) -> String {
