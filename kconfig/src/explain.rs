@@ -71,6 +71,18 @@ pub struct Asked {
     pub origin: Arc<str>,
 }
 
+impl Asked {
+    /// Whether the symbol's type has the value.
+    fn is_possible(&self, graph: &Graph) -> bool {
+        let kind = graph.symbol(self.symbol).kind;
+        match &self.wanted {
+            Wanted::Logical(Tristate::Module) => kind == Kind::Tristate,
+            Wanted::Logical(_) => kind.is_logical(),
+            Wanted::Text(text) => !kind.is_logical() && kind.accepts(text),
+        }
+    }
+}
+
 /// All that is asked of one configuration.
 #[derive(Clone, Debug)]
 pub struct Requests<'g> {
@@ -109,7 +121,8 @@ impl<'g> Requests<'g> {
     /// The request, with `further` wishes that come last.
     fn with(&self, further: &[(SymbolId, Wanted)]) -> Request<'g> {
         let mut request = Request::new(self.graph);
-        for asked in self.asked() {
+        // A value that the symbol's type doesn't have is passed over, as conf does.
+        for asked in self.asked().filter(|asked| asked.is_possible(self.graph)) {
             request.want(asked.symbol, asked.wanted.clone());
         }
         for (symbol, wanted) in further {

@@ -1,17 +1,18 @@
 //! What this tool knows about configuring and building Linux, as values: fragments and their composition,
 //! the judgement over the kernel's answer, make's command lines, and the reading of make's log. Files and processes
 //! are touched in two places: [`engine`] reads a source tree's Kconfig files and asks the tools what those want to
-//! know; [`kconfig_text::read_tree`] reads them to explain a failure. The language itself is the crate `kconfig`'s.
+//! know; [`elsewhere`] looks for symbols of other architectures. The language itself is the crate `kconfig`'s.
 
 pub mod agreement;
+pub mod asked;
 pub mod command;
 pub mod compose;
 pub mod dot_config;
+pub mod elsewhere;
 pub mod engine;
 pub mod environment;
 pub mod fragment;
 pub mod image;
-pub mod kconfig_text;
 pub mod make_output;
 pub mod progress;
 pub mod trust_level;

@@ -34,7 +34,7 @@ pub fn refuse_doomed(context: &Context, plan: &Plan, last: &LastBuild) -> Result
         // What is wrong with the tree itself is for the step to mend or to tell.
         let Ok(Some(engine)) = remembered_engine(context, &tree, *arch) else { continue };
         let text = engine.solve(all_config).dot_config();
-        if let Err(error) = kconfig::judge(&text, *arch, *vtl, composed, &tree.path) {
+        if let Err(error) = kconfig::judge(&text, *vtl, composed, Some((&engine, &tree.path))) {
             doomed.push(error.context(format!("step `{}` would fail", step.name)));
         }
     }

@@ -25,12 +25,12 @@ use super::{
 use crate::{
     kernel::{
         Composed, DotConfig, agreement,
-        command::{Invocation, source_arch},
-        engine::{Ask, EngineError},
+        command::Invocation,
+        elsewhere::declared_anywhere,
+        engine::{Ask, Engine, EngineError},
         image,
-        kconfig_text::read_tree,
         trust_level::check_trust_level,
-        verify::verify,
+        verify::{LostSymbols, verify},
     },
     profile::types::{Arch, Vtl},
     store::OutputKind,
@@ -51,31 +51,38 @@ pub fn resolve(
     fs::write(&requests, all_config).with_context(|| format!("can't write {}", requests.display()))?;
     let configure = kernel::describe(job, arch, folder.path()).configure(&requests)?;
     let source = job.input("source");
-    let expected = beside_make(job, &configure, || {
-        let expected = solve(job, arch, all_config, Ask::Missing)?;
-        if let Some(text) = &expected {
-            judge(text, arch, vtl, composed, source)?;
+    let engine = beside_make(job, &configure, || {
+        let engine = engine(job, arch, Ask::Missing)?;
+        if let Some(engine) = &engine {
+            judge(&engine.solve(all_config).dot_config(), vtl, composed, Some((engine, source)))?;
         }
-        Ok(expected)
+        Ok(engine)
     })?;
 
     let path = folder.path().join(image::DOT_CONFIG);
     let text = fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?;
-    if expected.is_some_and(|expected| expected != text) {
+    if engine.as_ref().is_some_and(|engine| engine.solve(all_config).dot_config() != text) {
         // Something may have been installed that answers remembered from before don't know of.
-        let anew = solve(job, arch, all_config, Ask::Everything)?;
-        anew.map_or(Ok(()), |anew| agreement::check(&anew, &text))?;
+        let anew = self::engine(job, arch, Ask::Everything)?;
+        anew.map_or(Ok(()), |anew| agreement::check(&anew.solve(all_config).dot_config(), &text))?;
     }
-    judge(&text, arch, vtl, composed, source)?;
+    judge(&text, vtl, composed, engine.as_ref().map(|engine| (engine, source)))?;
     job.write("kernel.config", text.as_bytes())?;
     Ok(vec![("kernel.config", OutputKind::File)])
 }
 
-/// Whether a final configuration is what the profile asks for.
-pub fn judge(text: &str, arch: Arch, vtl: Vtl, composed: &Composed, source: &Path) -> Result<()> {
+/// Whether a final configuration is what the profile asks for. With the engine and the source tree that it read, what
+/// is missing is explained.
+pub fn judge(text: &str, vtl: Vtl, composed: &Composed, reader: Option<(&Engine, &Path)>) -> Result<()> {
     let dot_config = DotConfig::parse(&Arc::from("kernel.config"), text)?;
+    let explained = |lost: LostSymbols| match reader {
+        Some((engine, source)) => {
+            lost.explained(engine.graph(), composed, |name| declared_anywhere(source, name))
+        }
+        None => lost,
+    };
     // Both judgements are about the same file: whoever mends one wants to know of the other.
-    let survived = verify(composed, &dot_config, || read_tree(source, source_arch(arch)));
+    let survived = verify(composed, &dot_config).map_err(explained);
     let level = check_trust_level(vtl, &dot_config);
     match (survived, level) {
         (Ok(()), Ok(())) => Ok(()),
@@ -85,16 +92,15 @@ pub fn judge(text: &str, arch: Arch, vtl: Vtl, composed: &Composed, source: &Pat
     }
 }
 
-/// The configuration that conf is expected to write; `None` if the engine can't read this kernel's Kconfig files,
-/// which conf may well be able to.
-fn solve(job: &Job, arch: Arch, all_config: &str, ask: Ask) -> Result<Option<String>> {
+/// The engine for the kernel's Kconfig files; `None` if it can't read them, which conf may well be able to.
+fn engine(job: &Job, arch: Arch, ask: Ask) -> Result<Option<Engine>> {
     let folder = job.work.scratch().join("kconfig");
     fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;
     let made_by = |number: usize| job.upstream.get(&number).map(|(key, record)| (*key, record));
     let tree =
         kernel_tree(job.context, job.plan, job.step, made_by)?.context("the source tree is an input")?;
     match engine_of_checked(job.context, &tree, arch, &folder, ask) {
-        Ok(engine) => Ok(Some(engine.solve(all_config).dot_config())),
+        Ok(engine) => Ok(Some(engine)),
         Err(error) => match error.downcast_ref() {
             Some(EngineError::Rejected(why)) => {
                 let first = why.errors().next().map(ToString::to_string).unwrap_or_default();

@@ -120,6 +120,11 @@ impl Engine {
         })
     }
 
+    /// What the files say.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
     /// How many commands were run to read the files; none if all answers were remembered.
     #[cfg(test)]
     pub fn asked(&self) -> usize {

@@ -92,13 +92,13 @@ fn resolve(session: &mut Session) -> Result<Vec<String>> {
     for profile in &session.profiles {
         let name = &profile.spec.name;
         let step = config_step(&session.plan, name);
-        let Action::ResolveKconfig { arch, vtl, all_config, composed } = &session.plan.steps[step].action
+        let Action::ResolveKconfig { vtl, all_config, composed, .. } = &session.plan.steps[step].action
         else {
             unreachable!("the step that makes kernel.config");
         };
         let (engine, tree) = engines.of(step);
         let text = engine.solve(all_config).dot_config();
-        match execute::judge(&text, *arch, *vtl, composed, &tree.path) {
+        match execute::judge(&text, *vtl, composed, Some((engine, &tree.path))) {
             Ok(()) => configs.push(text),
             Err(error) => errors.push(failure(&error.context(name.clone()))),
         }
