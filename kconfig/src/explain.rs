@@ -34,7 +34,7 @@
 //! );
 //! assert_eq!(
 //!     remedy(&requests, &[mtrr], Search::default()).to_string(),
-//!     "the smallest change that does:\n  CONFIG_EXPERT=y"
+//!     "the smallest change that makes it hold:\n  CONFIG_EXPERT=y"
 //! );
 //! ```
 

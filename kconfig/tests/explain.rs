@@ -128,21 +128,21 @@ fn a_default_that_only_experts_can_turn_off() {
     check(
         "HYPERV=y VTL_MODE=y MTRR=n MSHV_VTL=y",
         expect![[r#"
-        MTRR is y, has to be n; a.config:3 asks for n
-          by default (Kconfig:12)
-          not met: prompt if EXPERT (Kconfig:13)
-            EXPERT is n, has to be y
-              nobody asks for that; it could be
-        MSHV_VTL is n, has to be y; a.config:4 asks for y
-          not met: depends on VTL_MODE && !MTRR (Kconfig:42)
             MTRR is y, has to be n; a.config:3 asks for n
               by default (Kconfig:12)
               not met: prompt if EXPERT (Kconfig:13)
                 EXPERT is n, has to be y
                   nobody asks for that; it could be
-        the smallest change that does:
-          CONFIG_EXPERT=y
-    "#]],
+            MSHV_VTL is n, has to be y; a.config:4 asks for y
+              not met: depends on VTL_MODE && !MTRR (Kconfig:42)
+                MTRR is y, has to be n; a.config:3 asks for n
+                  by default (Kconfig:12)
+                  not met: prompt if EXPERT (Kconfig:13)
+                    EXPERT is n, has to be y
+                      nobody asks for that; it could be
+            the smallest change that makes it hold:
+              CONFIG_EXPERT=y
+        "#]],
     );
 }
 
@@ -151,22 +151,22 @@ fn a_remedy_does_not_break_other_requests() {
     check(
         "HYPERV=y VTL_MODE=y MTRR=n MSHV_VTL=y TMPFS=y",
         expect![[r#"
-        MTRR is y, has to be n; a.config:3 asks for n
-          by default (Kconfig:12)
-          not met: prompt if EXPERT (Kconfig:13)
-            EXPERT is n, has to be y
-              nobody asks for that; it could be
-        MSHV_VTL is n, has to be y; a.config:4 asks for y
-          not met: depends on VTL_MODE && !MTRR (Kconfig:42)
             MTRR is y, has to be n; a.config:3 asks for n
               by default (Kconfig:12)
               not met: prompt if EXPERT (Kconfig:13)
                 EXPERT is n, has to be y
                   nobody asks for that; it could be
-        the smallest change that does:
-          CONFIG_EXPERT=y
-          CONFIG_SHMEM=y
-    "#]],
+            MSHV_VTL is n, has to be y; a.config:4 asks for y
+              not met: depends on VTL_MODE && !MTRR (Kconfig:42)
+                MTRR is y, has to be n; a.config:3 asks for n
+                  by default (Kconfig:12)
+                  not met: prompt if EXPERT (Kconfig:13)
+                    EXPERT is n, has to be y
+                      nobody asks for that; it could be
+            the smallest change that makes it hold:
+              CONFIG_EXPERT=y
+              CONFIG_SHMEM=y
+        "#]],
     );
 }
 
@@ -192,25 +192,25 @@ fn several_lines_are_needed() {
     check(
         "MSHV_VTL=y",
         expect![[r#"
-        MSHV_VTL is n, has to be y; a.config:1 asks for y
-          not met: depends on VTL_MODE && !MTRR (Kconfig:42)
-            VTL_MODE is n, has to be y
+            MSHV_VTL is n, has to be y; a.config:1 asks for y
+              not met: depends on VTL_MODE && !MTRR (Kconfig:42)
+                VTL_MODE is n, has to be y
+                  not met: if HYPERV (Kconfig:35)
+                    HYPERV is n, has to be y
+                      nobody asks for that; it could be
+                MTRR is y, has to be n
+                  by default (Kconfig:12)
+                  not met: prompt if EXPERT (Kconfig:13)
+                    EXPERT is n, has to be y
+                      nobody asks for that; it could be
               not met: if HYPERV (Kconfig:35)
                 HYPERV is n, has to be y
                   nobody asks for that; it could be
-            MTRR is y, has to be n
-              by default (Kconfig:12)
-              not met: prompt if EXPERT (Kconfig:13)
-                EXPERT is n, has to be y
-                  nobody asks for that; it could be
-          not met: if HYPERV (Kconfig:35)
-            HYPERV is n, has to be y
-              nobody asks for that; it could be
-        the smallest change that does:
-          CONFIG_HYPERV=y
-          CONFIG_VTL_MODE=y
-          CONFIG_EXPERT=y
-    "#]],
+            the smallest change that makes it hold:
+              CONFIG_HYPERV=y
+              CONFIG_VTL_MODE=y
+              CONFIG_EXPERT=y
+        "#]],
     );
 }
 
@@ -260,13 +260,13 @@ fn a_text_that_is_not_asked_for() {
     check(
         "NAME=\"x\"",
         expect![[r#"
-        NAME is empty, has to be x; a.config:1 asks for x
-          not met: depends on EXPERT (Kconfig:70)
-            EXPERT is n, has to be y
-              nobody asks for that; it could be
-        the smallest change that does:
-          CONFIG_EXPERT=y
-    "#]],
+            NAME is empty, has to be x; a.config:1 asks for x
+              not met: depends on EXPERT (Kconfig:70)
+                EXPERT is n, has to be y
+                  nobody asks for that; it could be
+            the smallest change that makes it hold:
+              CONFIG_EXPERT=y
+        "#]],
     );
 }
 
@@ -303,11 +303,11 @@ fn no_modules() {
     check(
         "HYPERV=y VTL_MODE=y EXPERT=y MTRR=n MSHV_VTL=m",
         expect![[r#"
-        MSHV_VTL is y, has to be m or n; a.config:5 asks for m
-          there are no modules (MODULES is n), or it can't be one
-        the smallest change that does:
-          CONFIG_MODULES=y
-    "#]],
+            MSHV_VTL is y, has to be m or n; a.config:5 asks for m
+              there are no modules (MODULES is n), or it can't be one
+            the smallest change that makes it hold:
+              CONFIG_MODULES=y
+        "#]],
     );
 }
 

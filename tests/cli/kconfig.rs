@@ -129,18 +129,20 @@ fn what_is_lost_is_told_without_make() {
         &edits,
         &["config", "check", "mine"],
         expect![[r#"
-        status 1
-        --- stderr
-        error: mine: 2 of 5 requested symbols did not survive the kernel's own configuration
-          symbol         wanted  got     asked for by
-          CONFIG_HYPERV  y       absent  configs/other.config:2
-              Kconfig:12 (bool)
-                depends on !FRUGAL
-              where FRUGAL=y
-          CONFIG_MANY    y       absent  configs/other.config:6
-              this kernel has no such symbol
+            status 1
+            --- stderr
+            error: mine: 2 of 5 requested symbols did not survive the kernel's own configuration
+              symbol         wanted  got     asked for by
+              CONFIG_HYPERV  y       absent  configs/other.config:2
+                  not met: depends on !FRUGAL (Kconfig:15)
+                    FRUGAL is y, has to be n; configs/other.config:5 asks for y
+                      configs/other.config:5 asks for y
+              CONFIG_MANY    y       absent  configs/other.config:6
+                  no Kconfig file of this kernel declares it for this architecture
+              no further lines can make it hold beside the other requests:
+                HYPERV needs `depends on !FRUGAL` (Kconfig:15): configs/other.config:5 asks for `CONFIG_FRUGAL=y`
 
-    "#]],
+        "#]],
     );
 }
 
@@ -217,7 +219,7 @@ fn a_doomed_build_does_not_begin() {
         error: step `kconfig mine` would fail: 1 of 4 requested symbols did not survive the kernel's own configuration
   symbol       wanted  got     asked for by
   CONFIG_MANY  y       absent  configs/other.config:3
-      this kernel has no such symbol
+      no Kconfig file of this kernel declares it for this architecture
 
 ";
     for verb in ["build-image", "plan"] {

@@ -83,8 +83,15 @@ pub fn remedy(requests: &Requests, targets: &[SymbolId], search: Search) -> Reme
             Remedy::Lines { lines: steps.iter().map(line).collect(), is_smallest }
         }
         None if is_cut => Remedy::NotFound { tried: searcher.tried },
-        None => Remedy::Impossible { because: searcher.dead.into_iter().collect() },
+        None => Remedy::Impossible { because: longest(&searcher.dead) },
     }
+}
+
+/// Without reasons that others lead up to.
+fn longest(reasons: &BTreeSet<String>) -> Vec<String> {
+    let is_part =
+        |reason: &String| reasons.iter().any(|other| other != reason && other.ends_with(reason.as_str()));
+    reasons.iter().filter(|reason| !is_part(reason)).cloned().collect()
 }
 
 struct Searcher<'s, 'g> {

@@ -31,7 +31,9 @@ fn why(this: &Why, depth: usize, text: &mut String) {
         let _ = write!(text, "; {at} asks for {value}");
     }
     text.push('\n');
-    for reason in reasons {
+    // Who asks otherwise is in the line above.
+    let is_told = |reason: &&Reason| asked.is_some() && matches!(reason, Reason::AskedOtherwise { .. });
+    for reason in reasons.iter().filter(|reason| !is_told(reason)) {
         because(reason, depth + 1, text);
     }
 }
@@ -92,7 +94,11 @@ impl fmt::Display for Remedy {
         match self {
             Remedy::Lines { lines, .. } if lines.is_empty() => write!(f, "nothing has to be added"),
             Remedy::Lines { lines, is_smallest } => {
-                let how = if *is_smallest { "the smallest change that does" } else { "a change that does" };
+                let how = if *is_smallest {
+                    "the smallest change that makes it hold"
+                } else {
+                    "a change that makes it hold"
+                };
                 write!(f, "{how}:")?;
                 lines.iter().try_for_each(|line| write!(f, "\n  {line}"))
             }

@@ -92,23 +92,23 @@ fn dependencies() {
     check(
         "CONFIG_MSHV_VTL=y\n# CONFIG_MTRR is not set\nCONFIG_HYPERV_VTL_MODE=y\n",
         expect![[r#"
-        2 of 3 requested symbols did not survive the kernel's own configuration
-          symbol           wanted  got     asked for by
-          CONFIG_MSHV_VTL  y       absent  configs/test.config:2
-              not met: depends on !MTRR (Kconfig:11)
-                MTRR is y, has to be n; configs/test.config:3 asks for n
+            2 of 3 requested symbols did not survive the kernel's own configuration
+              symbol           wanted  got     asked for by
+              CONFIG_MSHV_VTL  y       absent  configs/test.config:2
+                  not met: depends on !MTRR (Kconfig:11)
+                    MTRR is y, has to be n; configs/test.config:3 asks for n
+                      by default (Kconfig:13)
+                      not met: prompt if EXPERT (Kconfig:14)
+                        EXPERT is n, has to be y
+                          nobody asks for that; it could be
+              CONFIG_MTRR      n       y       configs/test.config:3
                   by default (Kconfig:13)
                   not met: prompt if EXPERT (Kconfig:14)
                     EXPERT is n, has to be y
                       nobody asks for that; it could be
-          CONFIG_MTRR      n       y       configs/test.config:3
-              by default (Kconfig:13)
-              not met: prompt if EXPERT (Kconfig:14)
-                EXPERT is n, has to be y
-                  nobody asks for that; it could be
-          the smallest change that does:
-            CONFIG_EXPERT=y
-    "#]],
+              the smallest change that makes it hold:
+                CONFIG_EXPERT=y
+        "#]],
     );
 }
 
@@ -152,13 +152,13 @@ fn selected() {
     check(
         "CONFIG_HELPER=n\nCONFIG_USER=y\n",
         expect![[r#"
-        1 of 2 requested symbols did not survive the kernel's own configuration
-          symbol         wanted  got  asked for by
-          CONFIG_HELPER  n       y    configs/test.config:2
-              selected by USER (Kconfig:27, asked for at configs/test.config:3)
-          the smallest change that does:
-            CONFIG_EXPERT=y
-    "#]],
+            1 of 2 requested symbols did not survive the kernel's own configuration
+              symbol         wanted  got  asked for by
+              CONFIG_HELPER  n       y    configs/test.config:2
+                  selected by USER (Kconfig:27, asked for at configs/test.config:3)
+              the smallest change that makes it hold:
+                CONFIG_EXPERT=y
+        "#]],
     );
 }
 
