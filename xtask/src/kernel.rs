@@ -6,6 +6,7 @@
 pub mod agreement;
 pub mod command;
 pub mod compose;
+pub mod difference;
 pub mod dot_config;
 pub mod engine;
 pub mod environment;
