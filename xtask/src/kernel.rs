@@ -7,6 +7,7 @@ pub mod agreement;
 pub mod asked;
 pub mod command;
 pub mod compose;
+pub mod difference;
 pub mod dot_config;
 pub mod elsewhere;
 pub mod engine;

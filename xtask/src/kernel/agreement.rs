@@ -112,7 +112,7 @@ mod tests {
                   CONFIG_A       y          n
                   CONFIG_B       n          absent
                   CONFIG_LONGER  absent     12
-                  reason: that is a mistake of this tool; conf's word would count, but nobody should build on a doubt
+                  reason: a mistake of this tool, which reads the kernel's Kconfig files otherwise than conf does
                   hint: please report it with this table and what `cargo xtask plan PROFILE --format json` prints"#]],
         );
     }
@@ -123,11 +123,11 @@ mod tests {
             "#\n# Net\n#\nCONFIG_A=y\n",
             "#\n# Network\n#\nCONFIG_A=y\n",
             expect![[r#"
-            this tool and the kernel's own conf make different configurations of the same requests
-              this tool writes  # Net
-              conf writes       # Network
-              reason: that is a mistake of this tool; conf's word would count, but nobody should build on a doubt
-              hint: please report it with this table and what `cargo xtask plan PROFILE --format json` prints"#]],
+                this tool and the kernel's own conf make different configurations of the same requests
+                  this tool writes  # Net
+                  conf writes       # Network
+                  reason: a mistake of this tool, which reads the kernel's Kconfig files otherwise than conf does
+                  hint: please report it with this table and what `cargo xtask plan PROFILE --format json` prints"#]],
         );
     }
 

@@ -54,6 +54,11 @@ impl KernelBuild {
         self.make([format!("KCONFIG_ALLCONFIG={allconfig}"), "allnoconfig".into()])
     }
 
+    /// Gives every symbol that the .config in the build directory doesn't mention its default.
+    pub fn complete(&self) -> Result<Invocation, BadPath> {
+        self.make(["olddefconfig".into()])
+    }
+
     /// Builds the kernel image and vmlinux with the .config that is there.
     pub fn build(&self) -> Result<Invocation, BadPath> {
         let image = image::kernel_image(self.arch);

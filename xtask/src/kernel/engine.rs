@@ -53,7 +53,6 @@ pub enum Ask {
 pub struct Engine {
     graph: Graph,
     /// How many commands were run.
-    #[cfg(test)]
     asked: usize,
 }
 
@@ -110,14 +109,9 @@ impl Engine {
             return Err(EngineError::Changed(source.clone()));
         }
         let (graph, _) = parsed?;
-        #[cfg(test)]
         let asked = probes.asked();
         answers.save(files, probes.into_answers());
-        Ok(Engine {
-            graph,
-            #[cfg(test)]
-            asked,
-        })
+        Ok(Engine { graph, asked })
     }
 
     /// What the files say.
@@ -126,7 +120,6 @@ impl Engine {
     }
 
     /// How many commands were run to read the files; none if all answers were remembered.
-    #[cfg(test)]
     pub fn asked(&self) -> usize {
         self.asked
     }

@@ -13,9 +13,10 @@ use super::{
     layers,
     payload::{self, LoadedRecipe},
     pins::{self, LoadedPins},
+    rules,
     scalar::Name,
     spec::{self, Spec},
-    types::{DebPin, Pins, Profile, Recipe},
+    types::{DebPin, KernelSource, Pins, Profile, Recipe},
 };
 use crate::kernel::fragment;
 
@@ -72,6 +73,30 @@ pub fn load(files: &dyn Files, names: &[String]) -> Result<Vec<Spec>, Problems> 
         });
     }
     loader.finish(&present)
+}
+
+/// The same profile with the kernel that another pin names, or what is wrong with that.
+pub fn with_kernel(files: &dyn Files, spec: &Spec, pin: &str) -> Result<Spec, Problems> {
+    let mut loader = Loader::new(files);
+    let mut spec = spec.clone();
+    if let Some(pins) = loader.pins() {
+        match pins.pins.iter().find(|(name, _)| name.as_str() == pin) {
+            Some((name, pin)) => {
+                for key in ["kernel.source", "kernel.source.pin"] {
+                    spec.origins.insert(key.to_string(), pins.origin(name, ""));
+                }
+                (spec.kernel.source, spec.kernel.pin) = (KernelSource::Pin(name.clone()), Some(pin.clone()));
+                rules::check(&spec, &mut loader.problems);
+            }
+            None => {
+                let problem = Problem::new(Origin::file(&PINS.into()), format!("there is no pin `{pin}`"));
+                let kernels = pins.pins.iter().filter(|(_, pin)| pin.linux.is_some());
+                let kernels: Vec<&str> = kernels.map(|(name, _)| name.as_str()).collect();
+                loader.problems.push(problem.hint(format!("pins of kernels are {}", list(&kernels, "and"))));
+            }
+        }
+    }
+    loader.report(spec)
 }
 
 /// Names and packages of the Rust toolchain for aarch64 that profiles/pins.yaml has, in order.

@@ -34,7 +34,7 @@ pub enum Config {
         #[command(flatten)]
         options: SessionOptions,
     },
-    /// Print in which symbols the final configurations of two profiles differ
+    /// Print in which symbols two final configurations differ, and why
     Diff(diff::Diff),
 }
 

@@ -80,6 +80,17 @@ impl Session {
     ) -> Result<Session> {
         let project = Project::find()?;
         let profiles = load(&project, selection)?;
+        Session::with(project, profiles, options, access, reporter)
+    }
+
+    /// The same for profiles that have been loaded already.
+    pub fn with(
+        project: Project,
+        profiles: Vec<ProfileInput>,
+        options: &SessionOptions,
+        access: Access,
+        reporter: Arc<Reporter>,
+    ) -> Result<Session> {
         let mirrors = options.mirrors.iter().map(|mirror| Location::parse(mirror));
         let mirrors = mirrors.collect::<Result<Vec<_>, _>>().context("--mirror")?;
         let store = Store::at(&store_dir(options)?);

@@ -191,9 +191,10 @@ fn what_is_no_kconfig_is_told() {
     world.write("Kconfig", "config A\n\tfrobnicate\n");
     let error = world.read(None, Ask::Missing).map(|_| ()).unwrap_err();
     expect![[r#"
-        the tree's Kconfig files can't be read:
+        this tool can't read the kernel's Kconfig files:
         Kconfig:2: syntax error
-        Kconfig:2: unknown statement "frobnicate""#]]
+        Kconfig:2: unknown statement "frobnicate"
+          hint: `cargo xtask config check --with-conf` has the kernel's own conf decide"#]]
     .assert_eq(&error.to_string());
 }
 
