@@ -219,13 +219,12 @@ fn another_request_is_in_the_way() {
     check(
         "HYPERV=n VTL_MODE=y",
         expect![[r#"
-        VTL_MODE is n, has to be y; a.config:2 asks for y
-          not met: if HYPERV (Kconfig:35)
-            HYPERV is n, has to be y; a.config:1 asks for n
-              a.config:1 asks for n
-        no further lines can make it hold beside the other requests:
-          VTL_MODE needs `if HYPERV` (Kconfig:35): a.config:1 asks for `# CONFIG_HYPERV is not set`
-    "#]],
+            VTL_MODE is n, has to be y; a.config:2 asks for y
+              not met: if HYPERV (Kconfig:35)
+                HYPERV is n, has to be y; a.config:1 asks for n
+            no further lines can make it hold beside the other requests:
+              VTL_MODE needs `if HYPERV` (Kconfig:35): a.config:1 asks for `# CONFIG_HYPERV is not set`
+        "#]],
     );
 }
 

@@ -136,7 +136,6 @@ fn what_is_lost_is_told_without_make() {
               CONFIG_HYPERV  y       absent  configs/other.config:2
                   not met: depends on !FRUGAL (Kconfig:15)
                     FRUGAL is y, has to be n; configs/other.config:5 asks for y
-                      configs/other.config:5 asks for y
               CONFIG_MANY    y       absent  configs/other.config:6
                   no Kconfig file of this kernel declares it for this architecture
               no further lines can make it hold beside the other requests:
