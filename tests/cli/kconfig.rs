@@ -145,6 +145,103 @@ fn what_is_lost_is_told_without_make() {
     );
 }
 
+/// The lines that help are written into the fragment that needs them, and then nothing is lost any more.
+#[test]
+fn what_is_lost_is_mended() {
+    let project = project("exit 1", &[Edit::Write("configs/one.config", "# One.\nCONFIG_NR_CPUS=8")]);
+    let said = project.run(&["config", "check", "mine", "--fix"]);
+    assert_eq!(
+        (said.status, said.stdout.as_str(), said.stderr.as_str()),
+        (0, "configs/one.config: 1 line added for mine: CONFIG_SMP=y\n", "")
+    );
+    expect![[r#"
+        # One.
+        CONFIG_NR_CPUS=8
+
+        # Without it CONFIG_NR_CPUS doesn't come about.
+        CONFIG_SMP=y
+    "#]]
+    .assert_eq(&std::fs::read_to_string(project.root().join("configs/one.config")).unwrap());
+    let said = project.run(&["config", "check", "mine", "--fix"]);
+    assert_eq!((said.status, said.stdout.as_str()), (0, "nothing to mend: every request survives\n"));
+}
+
+/// Lines that would cost another profile something are not written, nor is anything else.
+#[test]
+fn mending_does_not_break_other_profiles() {
+    let other = "description: Another.\ninherit: [mine]\nkernel:\n  fragments: [one, small]\n\
+                 payload:\n  recipes: [vtl2-init]\n";
+    let edits = [
+        Edit::Write("configs/one.config", "# One.\nCONFIG_NR_CPUS=8\n"),
+        Edit::Write("configs/small.config", "# Small.\n# CONFIG_SMP is not set\n"),
+        Edit::Write("profiles/other.yaml", other),
+    ];
+    let project = project("exit 1", &edits);
+    let said = project.run(&["config", "check", "mine", "--fix"]);
+    assert_eq!(said.status, 1);
+    expect![[r#"
+        error: the lines that would help don't agree with other, which has the same fragment: configs/small.config:2:1: CONFIG_SMP is n here, but y in an earlier fragment
+         2 | # CONFIG_SMP is not set
+           | ^
+          configs/one.config:5:1: earlier: CONFIG_SMP=y
+          hint: if it is meant, put above the line: # override: <reason>
+        1 problem
+    "#]].assert_eq(&said.stderr);
+    let one = std::fs::read_to_string(project.root().join("configs/one.config")).unwrap();
+    assert_eq!(one, "# One.\nCONFIG_NR_CPUS=8\n");
+}
+
+#[test]
+fn what_is_lost_as_json() {
+    let edits = [Edit::Write("configs/other.config", "# Other.\nCONFIG_MANY=y\n")];
+    check(
+        "exit 1",
+        &edits,
+        &["config", "check", "mine", "--format", "json"],
+        expect![[r#"
+        status 1
+        --- stdout
+        [
+          {
+            "profile": "mine",
+            "survived": false,
+            "lost": {
+              "requested": 3,
+              "lost": [
+                {
+                  "symbol": "CONFIG_MANY",
+                  "wanted": "y",
+                  "got": null,
+                  "fragment": "configs/other.config:2",
+                  "why": {
+                    "symbol": "MANY",
+                    "value": "n",
+                    "needed": "y",
+                    "asked": [
+                      "configs/other.config:2",
+                      "y"
+                    ],
+                    "reasons": [
+                      {
+                        "reason": "unknown",
+                        "did-you-mean": []
+                      }
+                    ]
+                  },
+                  "elsewhere": null
+                }
+              ],
+              "remedy": null
+            },
+            "error": null
+          }
+        ]
+        --- stderr
+        error: 1 of 1 profiles don't survive as they are
+    "#]],
+    );
+}
+
 /// A build says the same before make is done with anything.
 #[test]
 fn what_is_lost_ends_the_build_at_once() {

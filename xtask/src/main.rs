@@ -51,6 +51,7 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
+    signals::end_with_the_reader();
     match run(CommandLine::parse().verb) {
         Ok(status) => status,
         Err(error) => {

@@ -1,16 +1,18 @@
 //! `cargo xtask config`: kernel configurations without kernels.
 
 mod diff;
+mod fix;
 
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
+use serde::Serialize;
 
 use super::{Access, Selection, Session, SessionOptions};
 use crate::{
     execute::{self, Engines, Outcomes},
-    kernel::{DotConfig, agreement, engine::EngineError},
+    kernel::{DotConfig, agreement, engine::EngineError, verify::LostSymbols},
     plan::{Action, Plan},
     report::{Reporter, failure},
 };
@@ -24,6 +26,12 @@ pub enum Config {
         /// Resolve them with the kernel's own conf, too, and compare (builds conf: seconds a profile)
         #[arg(long)]
         with_conf: bool,
+        /// Write the lines that save what is lost into the fragments that ask for it, each with its reason
+        #[arg(long, conflicts_with = "with_conf")]
+        fix: bool,
+        /// How the result is shown
+        #[arg(long, value_enum, default_value = "human", conflicts_with_all = ["fix", "with_conf"])]
+        format: Format,
         #[command(flatten)]
         options: SessionOptions,
     },
@@ -38,9 +46,17 @@ pub enum Config {
     Diff(diff::Diff),
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Human,
+    Json,
+}
+
 pub fn run(verb: &Config) -> Result<()> {
     match verb {
-        Config::Check { selection, with_conf, options } => check(selection, *with_conf, options),
+        Config::Check { selection, fix: true, options, .. } => fix::run(selection, options),
+        Config::Check { selection, format: Format::Json, options, .. } => check_as_json(selection, options),
+        Config::Check { selection, with_conf, options, .. } => check(selection, *with_conf, options),
         Config::Resolve { profile, options } => {
             let selection = Selection { profiles: vec![profile.clone()], all: false };
             let mut session = open(&selection, options)?;
@@ -87,9 +103,23 @@ fn open(selection: &Selection, options: &SessionOptions) -> Result<Session> {
 
 /// The final configuration of each profile, or what is wrong with any of them.
 fn resolve(session: &mut Session) -> Result<Vec<String>> {
-    let engines = Engines::open(&session.context, &session.plan, &mut session.last)?;
     let (mut configs, mut errors) = (Vec::new(), Vec::new());
-    for profile in &session.profiles {
+    for (name, judged) in judged(session)? {
+        match judged {
+            Ok(text) => configs.push(text),
+            Err(error) => errors.push(failure(&error.context(name))),
+        }
+    }
+    match errors.is_empty() {
+        true => Ok(configs),
+        false => Err(anyhow!("{}", errors.join("\n"))),
+    }
+}
+
+/// Each profile's name with its final configuration, or with what is wrong with that.
+fn judged(session: &mut Session) -> Result<Vec<(String, Result<String>)>> {
+    let engines = Engines::open(&session.context, &session.plan, &mut session.last)?;
+    let judged = session.profiles.iter().map(|profile| {
         let name = &profile.spec.name;
         let step = config_step(&session.plan, name);
         let Action::ResolveKconfig { vtl, all_config, composed, .. } = &session.plan.steps[step].action
@@ -98,15 +128,40 @@ fn resolve(session: &mut Session) -> Result<Vec<String>> {
         };
         let (engine, tree) = engines.of(step);
         let text = engine.solve(all_config).dot_config();
-        match execute::judge(&text, *vtl, composed, Some((engine, &tree.path))) {
-            Ok(()) => configs.push(text),
-            Err(error) => errors.push(failure(&error.context(name.clone()))),
-        }
-    }
-    match errors.is_empty() {
-        true => Ok(configs),
-        false => Err(anyhow!("{}", errors.join("\n"))),
-    }
+        let judged = execute::judge(&text, *vtl, composed, Some((engine, &tree.path)));
+        (name.to_string(), judged.map(|()| text))
+    });
+    Ok(judged.collect())
+}
+
+/// One profile in the JSON of `config check`.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Checked<'a> {
+    profile: &'a str,
+    survived: bool,
+    /// What didn't survive, why, and what would help.
+    lost: Option<&'a LostSymbols>,
+    /// Anything else that is wrong.
+    error: Option<String>,
+}
+
+fn check_as_json(selection: &Selection, options: &SessionOptions) -> Result<()> {
+    let mut session = open(selection, options)?;
+    let judged = judged(&mut session)?;
+    let checked: Vec<Checked> = judged
+        .iter()
+        .map(|(profile, judged)| {
+            let error = judged.as_ref().err();
+            let lost = error.and_then(|error| error.downcast_ref());
+            let error = error.filter(|_| lost.is_none()).map(failure);
+            Checked { profile, survived: judged.is_ok(), lost, error }
+        })
+        .collect();
+    println!("{}", serde_json::to_string_pretty(&checked)?);
+    let failed = checked.iter().filter(|checked| !checked.survived).count();
+    anyhow::ensure!(failed == 0, "{failed} of {} profiles don't survive as they are", checked.len());
+    Ok(())
 }
 
 /// The final configuration of each profile as the kernel's own conf makes it, with every step that it needs and no

@@ -125,7 +125,7 @@ pub fn load(project: &Project, selection: &Selection) -> Result<Vec<ProfileInput
     let mut problems = Problems::default();
     let mut inputs = Vec::new();
     for spec in specs {
-        match compose(project, &spec) {
+        match compose(project, &spec, |_| None) {
             Ok(composed) => inputs.push(ProfileInput { spec, composed }),
             Err(wrong) => wrong.0.into_iter().for_each(|problem| problems.push(problem)),
         }
@@ -149,12 +149,26 @@ pub fn specs(project: &Project, selection: &Selection) -> Result<Vec<Spec>, Prob
     }
 }
 
-fn compose(project: &Project, spec: &Spec) -> Result<Composed, Problems> {
-    let paths = spec.kernel.fragments.iter().map(|name| format!("configs/{name}.config"));
+/// The file of a fragment, relative to the project.
+pub fn fragment_path(name: &str) -> String {
+    format!("configs/{name}.config")
+}
+
+/// The profile's fragments, composed. `instead` has the texts of files that aren't read.
+pub fn compose<'t>(
+    project: &Project,
+    spec: &Spec,
+    instead: impl Fn(&str) -> Option<&'t str>,
+) -> Result<Composed, Problems> {
+    let paths = spec.kernel.fragments.iter().map(|name| fragment_path(name));
     let sources: Vec<(Arc<str>, Vec<u8>)> = paths
         .filter_map(|path| {
-            // That the file is there has been checked; one that vanished since asks for nothing and is lost loudly.
-            let bytes = std::fs::read(project.root.join(&path)).ok()?;
+            let bytes = match instead(&path) {
+                Some(text) => text.as_bytes().to_vec(),
+                // That the file is there has been checked; one that vanished since asks for nothing and is lost
+                // loudly.
+                None => std::fs::read(project.root.join(&path)).ok()?,
+            };
             Some((Arc::from(path), bytes))
         })
         .collect();
