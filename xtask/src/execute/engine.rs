@@ -145,7 +145,7 @@ pub fn engine(context: &Context, tree: &KernelTree, arch: Arch) -> Result<Engine
 pub fn remembered_engine(context: &Context, tree: &KernelTree, arch: Arch) -> Result<Option<Engine>> {
     match read(context, tree, arch, Path::new("/"), Ask::Nothing) {
         Err(EngineError::NotRemembered) => Ok(None),
-        other => other.map(Some).map_err(|error| told(tree, error)),
+        other => other.map(Some).map_err(told),
     }
 }
 
@@ -157,7 +157,7 @@ pub fn engine_of_checked(
     folder: &Path,
     ask: Ask,
 ) -> Result<Engine> {
-    read(context, tree, arch, folder, ask).map_err(|error| told(tree, error))
+    read(context, tree, arch, folder, ask).map_err(told)
 }
 
 fn read(
@@ -196,12 +196,9 @@ fn identities(context: &Context, arch: Arch) -> BTreeMap<String, Option<Digest>>
     subjects.iter().map(|subject| (subject.name(), context.tools.digest(subject).ok())).collect()
 }
 
-fn told(tree: &KernelTree, error: EngineError) -> Error {
-    match (error, &tree.stored) {
-        (EngineError::Command(error), _) if error.is_cancelled() => Cancelled.into(),
-        (EngineError::Changed(_), Some(Stored { step, key, .. })) => {
-            Damaged { step: step.clone(), key: *key }.into()
-        }
-        (error, _) => error.into(),
+fn told(error: EngineError) -> Error {
+    match error {
+        EngineError::Command(error) if error.is_cancelled() => Cancelled.into(),
+        error => error.into(),
     }
 }

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kconfig::{Solution, SymbolId, Tristate};
 use serde::Serialize;
 
+use cause::Asked;
 pub use cause::Cause;
 
 use super::{Composed, DotConfig, Value};
@@ -68,22 +69,25 @@ pub fn compare(one: &Side, other: &Side) -> Vec<Difference> {
 
 impl Side<'_> {
     fn half(&self, symbol: &str) -> Half {
-        let cause = self.made.as_ref().map(|made| made.cause(symbol));
+        let cause = self.made.as_ref().map(|made| match made.find(symbol) {
+            Some(id) => self.reason(made, symbol, id).0,
+            None => Cause::NotInThisKernel,
+        });
         Half { value: self.config.get(symbol).cloned(), cause }
+    }
+
+    /// Why the symbol has its value, and on which symbols that rests.
+    fn reason(&self, made: &Made, symbol: &str, id: SymbolId) -> (Cause, Vec<SymbolId>) {
+        let got = self.config.get(symbol).unwrap_or(&Value::No);
+        let asked = made.composed.get(symbol);
+        let asked = asked.map(|request| Asked { request, is_honoured: request.value == *got });
+        cause::of(&made.solution, id, asked)
     }
 }
 
 impl Made<'_> {
     fn find(&self, symbol: &str) -> Option<SymbolId> {
         self.solution.graph().declared(symbol.strip_prefix("CONFIG_")?)
-    }
-
-    fn cause(&self, symbol: &str) -> Cause {
-        let request = self.composed.get(symbol);
-        match self.find(symbol) {
-            Some(id) => cause::of(&self.solution, id, request).0,
-            None => Cause::NotInThisKernel,
-        }
     }
 }
 
@@ -106,15 +110,15 @@ impl Derivation {
             settable: vec![false; count],
             rests_on: vec![Vec::new(); count],
         };
-        let sides = [one.made.as_ref(), other.made.as_ref()];
         for (number, name) in names.iter().enumerate() {
             let mut is_known = false;
-            for made in sides.into_iter().flatten() {
+            for side in [one, other] {
+                let Some(made) = &side.made else { continue };
                 known.asked[number] |= made.composed.get(name).is_some();
                 let Some(id) = made.find(name) else { continue };
                 is_known = true;
                 known.settable[number] |= made.solution.visibility(id) != Tristate::No;
-                let (_, symbols) = cause::of(&made.solution, id, made.composed.get(name));
+                let (_, symbols) = side.reason(made, name, id);
                 let graph = made.solution.graph();
                 let names = symbols.into_iter().map(|symbol| format!("CONFIG_{}", graph.name(symbol)));
                 let differing = names.filter_map(|name| numbers.get(name.as_str()).copied());

@@ -45,7 +45,7 @@ pub enum Ask {
     Missing,
     /// All of them, as if nothing was remembered.
     Everything,
-    /// None: without a remembered answer there is no engine.
+    /// None: without remembered answers for these very files there is no engine.
     Nothing,
 }
 
@@ -67,10 +67,7 @@ pub enum EngineError {
         "this tool can't read the kernel's Kconfig files:\n{0}\n  hint: `cargo xtask config check --with-conf` has the kernel's own conf decide"
     )]
     Rejected(#[from] Rejected),
-    /// The tree isn't the one that it should be.
-    #[error("the Kconfig files of {} have changed since they were unpacked", .0.display())]
-    Changed(PathBuf),
-    /// An answer is missing, and commands may not be run.
+    /// An answer is missing, or was given for other files, and commands may not be run.
     #[error("the tools have not been asked yet what this kernel's Kconfig files want to know of them")]
     NotRemembered,
 }
@@ -104,13 +101,12 @@ impl Engine {
             Some(Failure::MayNotRun) => return Err(EngineError::NotRemembered),
             None => {}
         }
-        let files = tree.digest();
-        if setting.tree.is_some() && answers.files().is_some_and(|known| known != files) {
-            return Err(EngineError::Changed(source.clone()));
+        let (files, asked) = (tree.digest(), probes.asked());
+        if setting.ask == Ask::Nothing && answers.files() != Some(files) {
+            return Err(EngineError::NotRemembered);
         }
-        let (graph, _) = parsed?;
-        let asked = probes.asked();
         answers.save(files, probes.into_answers());
+        let (graph, _) = parsed?;
         Ok(Engine { graph, asked })
     }
 

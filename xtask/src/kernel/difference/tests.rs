@@ -23,6 +23,7 @@ config TUN
 config HASH_SIZE
 	int "Size of the hash"
 	depends on NET
+	range 4 64
 	default 16
 
 config EXPERT
@@ -124,25 +125,25 @@ fn what_follows_is_derived() {
         "CONFIG_NET=y\nCONFIG_TUN=y\n",
         "CONFIG_LOG=y\n",
         expect![[r#"
-        CONFIG_HASH_SIZE: 16 → - (derived)
-          default, Kconfig:16
-          dependency not met: NET
-        CONFIG_LOG: n → y
-          nobody asks for it
-          asked for, a.config:2
-        CONFIG_LOG_TIME: - → y (derived)
-          nobody asks for it
-          implied by LOG
-        CONFIG_NET: y → n
-          asked for, a.config:2
-          nobody asks for it
-        CONFIG_NET_CORE: y → - (derived)
-          selected by NET
-          nobody asks for it
-        CONFIG_TUN: y → -
-          asked for, a.config:3
-          dependency not met: NET
-    "#]],
+            CONFIG_HASH_SIZE: 16 → - (derived)
+              default, Kconfig:17
+              dependency not met: NET
+            CONFIG_LOG: n → y
+              nobody asks for it
+              asked for, a.config:2
+            CONFIG_LOG_TIME: - → y (derived)
+              nobody asks for it
+              implied by LOG
+            CONFIG_NET: y → n
+              asked for, a.config:2
+              nobody asks for it
+            CONFIG_NET_CORE: y → - (derived)
+              selected by NET
+              nobody asks for it
+            CONFIG_TUN: y → -
+              asked for, a.config:3
+              dependency not met: NET
+        "#]],
     );
 }
 
@@ -153,16 +154,16 @@ fn requests_that_contradict() {
         quiet,
         "CONFIG_EXPERT=y\nCONFIG_MTRR=y\n",
         expect![[r#"
-        CONFIG_MSHV: y → -
-          asked for, a.config:4
-          dependency not met: !MTRR
-        CONFIG_MTRR: n → y
-          asked for, a.config:3
-          asked for, a.config:3
-        CONFIG_NAME: "me" → "(none)"
-          asked for, a.config:5
-          default, Kconfig:50
-    "#]],
+            CONFIG_MSHV: y → -
+              asked for, a.config:4
+              dependency not met: !MTRR
+            CONFIG_MTRR: n → y
+              asked for, a.config:3
+              asked for, a.config:3
+            CONFIG_NAME: "me" → "(none)"
+              asked for, a.config:5
+              default, Kconfig:51
+        "#]],
     );
 }
 
@@ -172,19 +173,69 @@ fn choices() {
         "CONFIG_PREEMPT=y\n",
         "CONFIG_LOG=y\n",
         expect![[r#"
-        CONFIG_LOG: n → y
-          nobody asks for it
-          asked for, a.config:2
-        CONFIG_LOG_TIME: - → y (derived)
-          nobody asks for it
-          implied by LOG
-        CONFIG_PREEMPT: y → n
-          asked for, a.config:2
-          its choice has PREEMPT_NONE
-        CONFIG_PREEMPT_NONE: n → y (derived)
-          its choice has PREEMPT
-          default, Kconfig:29
+            CONFIG_LOG: n → y
+              nobody asks for it
+              asked for, a.config:2
+            CONFIG_LOG_TIME: - → y (derived)
+              nobody asks for it
+              implied by LOG
+            CONFIG_PREEMPT: y → n
+              asked for, a.config:2
+              its choice has PREEMPT_NONE
+            CONFIG_PREEMPT_NONE: n → y (derived)
+              its choice has PREEMPT
+              default, Kconfig:30
+        "#]],
+    );
+}
+
+/// Out of range, without a prompt, with one that isn't shown.
+#[test]
+fn requests_in_vain() {
+    check(
+        "CONFIG_NET=y\nCONFIG_HASH_SIZE=128\n",
+        "CONFIG_NET=y\n",
+        expect![[r#"
+        CONFIG_HASH_SIZE: 64 → 16
+          asked for, a.config:3, but it has to be from 4 to 64
+          default, Kconfig:17
     "#]],
+    );
+    check(
+        "# CONFIG_NET_CORE is not set\n",
+        "CONFIG_NET=y\n# CONFIG_NET_CORE is not set\n",
+        expect![[r#"
+        CONFIG_HASH_SIZE: - → 16 (derived)
+          dependency not met: NET
+          default, Kconfig:17
+        CONFIG_NET: n → y
+          nobody asks for it
+          asked for, a.config:2
+        CONFIG_NET_CORE: - → y
+          nobody asks for it
+          selected by NET
+    "#]],
+    );
+    check(
+        "# CONFIG_MTRR is not set\n",
+        "CONFIG_EXPERT=y\n# CONFIG_MTRR is not set\n",
+        expect![[r#"
+        CONFIG_EXPERT: n → y
+          nobody asks for it
+          asked for, a.config:2
+        CONFIG_MTRR: y → n
+          asked for, a.config:2, but it can be set only if EXPERT
+          asked for, a.config:3
+    "#]],
+    );
+    check_kernels(
+        ("config NET_CORE\n\tbool\n", "config NET_CORE\n\tbool \"Core\"\n"),
+        "CONFIG_NET_CORE=y\n",
+        expect![[r#"
+            CONFIG_NET_CORE: - → y
+              asked for, a.config:2, but it has no prompt
+              asked for, a.config:2
+        "#]],
     );
 }
 
@@ -194,16 +245,16 @@ fn a_request_that_is_lost() {
         "CONFIG_MSHV=y\n# CONFIG_MTRR is not set\nCONFIG_EXPERT=y\n",
         "CONFIG_MSHV=y\n",
         expect![[r#"
-        CONFIG_EXPERT: y → n
-          asked for, a.config:4
-          nobody asks for it
-        CONFIG_MSHV: y → -
-          asked for, a.config:2
-          dependency not met: !MTRR
-        CONFIG_MTRR: n → y
-          asked for, a.config:3
-          default, Kconfig:23
-    "#]],
+            CONFIG_EXPERT: y → n
+              asked for, a.config:4
+              nobody asks for it
+            CONFIG_MSHV: y → -
+              asked for, a.config:2
+              dependency not met: !MTRR
+            CONFIG_MTRR: n → y
+              asked for, a.config:3
+              default, Kconfig:24
+        "#]],
     );
 }
 
@@ -213,10 +264,10 @@ fn kernels() {
         ("default 16", "default 32"),
         "CONFIG_NET=y\n",
         expect![[r#"
-        CONFIG_HASH_SIZE: 16 → 32
-          default, Kconfig:16
-          default, Kconfig:16
-    "#]],
+            CONFIG_HASH_SIZE: 16 → 32
+              default, Kconfig:17
+              default, Kconfig:17
+        "#]],
     );
     check_kernels(
         ("config TUN\n", "config TUN_NEW\n"),
@@ -234,22 +285,22 @@ fn kernels() {
         arch,
         "CONFIG_LOG=y\n",
         expect![[r#"
-        CONFIG_ARCH: - → y (derived)
-          not in this kernel
-          default, Kconfig:19
-        CONFIG_HASH_SIZE: - → 16 (derived)
-          dependency not met: NET
-          default, Kconfig:16
-        CONFIG_NET: n → y
-          nobody asks for it
-          selected by ARCH
-        CONFIG_NET_CORE: - → y (derived)
-          nobody asks for it
-          selected by NET
-        CONFIG_TUN: - → y (derived)
-          dependency not met: NET
-          selected by ARCH
-    "#]],
+            CONFIG_ARCH: - → y (derived)
+              not in this kernel
+              default, Kconfig:20
+            CONFIG_HASH_SIZE: - → 16 (derived)
+              dependency not met: NET
+              default, Kconfig:17
+            CONFIG_NET: n → y
+              nobody asks for it
+              selected by ARCH
+            CONFIG_NET_CORE: - → y (derived)
+              nobody asks for it
+              selected by NET
+            CONFIG_TUN: - → y (derived)
+              dependency not met: NET
+              selected by ARCH
+        "#]],
     );
 }
 
@@ -260,9 +311,9 @@ fn files() {
     let own = file("CONFIG_TUN=y\nCONFIG_NET_OLD=y\nCONFIG_NAME=\"(none)\"\n# CONFIG_NET_CORE is not set\n");
     expect![[r#"
         CONFIG_HASH_SIZE: - → 16 (derived)
-          default, Kconfig:16
+          default, Kconfig:17
         CONFIG_MTRR: - → y (derived)
-          default, Kconfig:23
+          default, Kconfig:24
         CONFIG_NET: - → y
           asked for, a.config:2
         CONFIG_NET_CORE: n → y (derived)
@@ -270,7 +321,7 @@ fn files() {
         CONFIG_NET_OLD: y → -
           not in this kernel
         CONFIG_PREEMPT_NONE: - → y
-          default, Kconfig:29
+          default, Kconfig:30
         CONFIG_TUN: y → n
           nobody asks for it
     "#]]
