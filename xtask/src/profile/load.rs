@@ -99,6 +99,15 @@ pub fn with_kernel(files: &dyn Files, spec: &Spec, pin: &str) -> Result<Spec, Pr
     loader.report(spec)
 }
 
+/// Names of the pins that are kernels.
+pub fn kernel_pins(files: &dyn Files) -> Result<Vec<String>, Problems> {
+    let mut loader = Loader::new(files);
+    let pins = loader.pins();
+    let kernels = pins.iter().flat_map(|pins| pins.pins.iter()).filter(|(_, pin)| pin.linux.is_some());
+    let kernels = kernels.map(|(name, _)| name.to_string()).collect();
+    loader.report(kernels)
+}
+
 /// Names and packages of the Rust toolchain for aarch64 that profiles/pins.yaml has, in order.
 pub fn rust_packages(files: &dyn Files) -> Result<Vec<(String, DebPin)>, Problems> {
     let mut loader = Loader::new(files);

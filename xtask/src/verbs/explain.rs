@@ -7,17 +7,17 @@ use std::sync::Arc;
 use anyhow::{Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
-use super::{Access, Selection, Session, SessionOptions};
+use super::{Access, Session, SessionOptions, session};
 use crate::{
     execute::{self, Forecast},
     plan::Source,
-    profile,
+    profile::{self, Project},
     report::Reporter,
 };
 
 #[derive(Args, Debug)]
 pub struct Explain {
-    /// A profile
+    /// A profile, or a profile with the kernel of another pin (PROFILE@PIN)
     pub profile: String,
     /// A key of the profile (`kernel.source`), a kernel symbol (`CONFIG_HYPERV`) or a step (`kernel x86_64-vtl2`)
     pub what: Option<String>,
@@ -35,9 +35,10 @@ pub enum Format {
 }
 
 pub fn run(arguments: &Explain) -> Result<()> {
-    let selection = Selection { profiles: vec![arguments.profile.clone()], all: false };
-    let session =
-        Session::open(&selection, &arguments.options, Access::Look, Arc::new(Reporter::new(false)))?;
+    let project = Project::find()?;
+    let input = session::operand(&project, &arguments.profile)?;
+    let reporter = Arc::new(Reporter::new(false));
+    let session = Session::with(project, vec![input], &arguments.options, Access::Look, reporter)?;
     let profile = &session.profiles[0];
     let what = arguments.what.as_deref().unwrap_or("");
     let symbol = symbol_name(what);
@@ -46,7 +47,7 @@ pub fn run(arguments: &Explain) -> Result<()> {
         "--format json is there for kernel symbols only, and `{what}` is none"
     );
     let text = if let Some(name) = symbol {
-        let answer = symbol::explain(&session, profile, &name)?;
+        let answer = symbol::explain(&session, profile, &name, &arguments.options)?;
         match arguments.format {
             Format::Human => answer.text(),
             Format::Json => serde_json::to_string_pretty(&answer)? + "\n",

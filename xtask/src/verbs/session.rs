@@ -133,6 +133,21 @@ pub fn load(project: &Project, selection: &Selection) -> Result<Vec<ProfileInput
     problems.into_result(inputs)
 }
 
+/// PROFILE, or PROFILE@PIN with the kernel of another pin, which becomes the profile's name.
+pub fn operand(project: &Project, operand: &str) -> Result<ProfileInput> {
+    let (name, pin) = match operand.split_once('@') {
+        Some((name, pin)) => (name, Some(pin)),
+        None => (operand, None),
+    };
+    let selection = Selection { profiles: vec![name.to_string()], all: false };
+    let mut profile = load(project, &selection)?.remove(0);
+    if let Some(pin) = pin {
+        profile.spec = profile::with_kernel(project, &profile.spec, pin)?;
+    }
+    profile.spec.name = operand.to_string();
+    Ok(profile)
+}
+
 pub fn specs(project: &Project, selection: &Selection) -> Result<Vec<Spec>, Problems> {
     match (selection.all, selection.profiles.is_empty()) {
         (true, _) => profile::load_all(project),

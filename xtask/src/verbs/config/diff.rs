@@ -13,10 +13,10 @@ use crate::{
         DotConfig, Value,
         difference::{self, Cause, Difference, Half, Made, Side},
     },
-    plan::{Action, ProfileInput},
-    profile::{self, Project},
+    plan::Action,
+    profile::Project,
     report::Reporter,
-    verbs::{Access, Selection, Session, SessionOptions, session},
+    verbs::{Access, Session, SessionOptions, session},
 };
 
 #[derive(Args, Debug)]
@@ -51,7 +51,7 @@ pub fn run(arguments: &Diff) -> Result<()> {
     for operand in [one, other] {
         match is_file(operand) {
             true => files.push((operand, read(Path::new(operand))?)),
-            false => profiles.push(load(&project, operand)?),
+            false => profiles.push(session::operand(&project, operand)?),
         }
     }
     let file = |operand: &String| files.iter().find(|(name, _)| *name == operand).map(|(_, text)| text);
@@ -80,21 +80,6 @@ fn is_file(operand: &str) -> bool {
 fn read(path: &Path) -> Result<DotConfig> {
     let text = std::fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;
     Ok(DotConfig::parse(&Arc::from(path.to_string_lossy()), &text)?)
-}
-
-/// PROFILE or PROFILE@PIN, which becomes the profile's name.
-fn load(project: &Project, operand: &str) -> Result<ProfileInput> {
-    let (name, pin) = match operand.split_once('@') {
-        Some((name, pin)) => (name, Some(pin)),
-        None => (operand, None),
-    };
-    let selection = Selection { profiles: vec![name.to_string()], all: false };
-    let mut profile = session::load(project, &selection)?.remove(0);
-    if let Some(pin) = pin {
-        profile.spec = profile::with_kernel(project, &profile.spec, pin)?;
-    }
-    profile.spec.name = operand.to_string();
-    Ok(profile)
 }
 
 fn side<'a>(session: &'a Session, engines: &'a Engines, profile: &str) -> Result<Side<'a>> {

@@ -1,7 +1,7 @@
 //! A kernel symbol: who asks for it, what it became and through whom, what falls without it, and what would have to be
 //! asked for so that it were otherwise.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::Arc};
 
 use anyhow::Result;
 use kconfig::{
@@ -20,7 +20,9 @@ use crate::{
         engine::Engine,
     },
     plan::{Action, ProfileInput},
-    verbs::Session,
+    profile::{self, Project, types::KernelSource},
+    report::Reporter,
+    verbs::{Access, Session, SessionOptions},
 };
 
 /// Everything that is known of a symbol in one profile.
@@ -34,6 +36,19 @@ pub struct Answer {
     pub asked: Option<(String, String)>,
     #[serde(flatten)]
     known: Known,
+    /// What other pinned kernels make of the same requests, where this one can't honour them and their sources are in
+    /// the store.
+    other_kernels: Vec<OtherKernel>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct OtherKernel {
+    pin: String,
+    /// Where it declares the symbol.
+    places: Vec<String>,
+    /// Whether the symbol has, or could have, the value that is asked for (`y` if none is).
+    possible: bool,
 }
 
 #[derive(Serialize)]
@@ -52,14 +67,48 @@ enum Known {
     },
 }
 
-pub fn explain(session: &Session, profile: &ProfileInput, symbol: &str) -> Result<Answer> {
+pub fn explain(
+    session: &Session,
+    profile: &ProfileInput,
+    symbol: &str,
+    options: &SessionOptions,
+) -> Result<Answer> {
     let request = profile.composed.get(symbol);
     let asked = request.map(|request| (request.value.to_string(), request.origin.to_string()));
     let known = match engine(session)? {
         None => Known::SourceMissing,
         Some((engine, tree)) => known(profile, &engine, &tree, bare(symbol)),
     };
-    Ok(Answer { profile: profile.spec.name.to_string(), symbol: symbol.to_string(), asked, known })
+    let is_hopeless = match &known {
+        Known::SourceMissing => false,
+        Known::Undeclared { .. } => true,
+        Known::Declared { remedy, .. } => matches!(remedy, Some(Remedy::Impossible { .. })),
+    };
+    let other_kernels = if is_hopeless { other_kernels(profile, bare(symbol), options)? } else { Vec::new() };
+    let (profile, symbol) = (profile.spec.name.to_string(), symbol.to_string());
+    Ok(Answer { profile, symbol, asked, known, other_kernels })
+}
+
+/// The same question to every other pinned kernel that is in the store and may be used with the profile.
+fn other_kernels(profile: &ProfileInput, name: &str, options: &SessionOptions) -> Result<Vec<OtherKernel>> {
+    let project = Project::find()?;
+    let own = match &profile.spec.kernel.source {
+        KernelSource::Pin(pin) => Some(pin.to_string()),
+        _ => None,
+    };
+    let mut found = Vec::new();
+    for pin in profile::kernel_pins(&project)?.into_iter().filter(|pin| Some(pin) != own.as_ref()) {
+        let Ok(spec) = profile::with_kernel(&project, &profile.spec, &pin) else { continue };
+        let input = ProfileInput { spec, composed: profile.composed.clone() };
+        let reporter = Arc::new(Reporter::new(false));
+        let session = Session::with(project.clone(), vec![input], options, Access::Look, reporter)?;
+        let Some((engine, tree)) = engine(&session)? else { continue };
+        if let Known::Declared { now, remedy, .. } = known(profile, &engine, &tree, name) {
+            let possible = !matches!(remedy, Some(Remedy::Impossible { .. }));
+            found.push(OtherKernel { pin, places: now.places, possible });
+        }
+    }
+    Ok(found)
 }
 
 /// The engine for the profile's kernel, if its source is there.
@@ -117,7 +166,7 @@ fn to_turn_on(requests: &Requests, symbol: kconfig::SymbolId) -> Remedy {
 
 impl Answer {
     pub fn text(&self) -> String {
-        let Answer { profile, symbol, asked, known } = self;
+        let Answer { profile, symbol, asked, known, other_kernels } = self;
         let mut text = match asked {
             Some((value, at)) => format!("{symbol}: asked for as {value}, {at}\n"),
             None => format!("{symbol}: no fragment of {profile} asks for it\n"),
@@ -153,6 +202,10 @@ impl Answer {
                 }
             }
         };
+        for OtherKernel { pin, places, possible } in other_kernels {
+            let how = if *possible { "there it could be" } else { "but can't give it that value either" };
+            let _ = writeln!(text, "{pin} has it ({}), {how}", places.join(", "));
+        }
         text
     }
 }
