@@ -16,6 +16,7 @@ pub mod fragment;
 pub mod image;
 pub mod make_output;
 pub mod progress;
+mod text;
 pub mod trust_level;
 pub mod value;
 pub mod verify;
