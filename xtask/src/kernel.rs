@@ -14,10 +14,10 @@ pub mod engine;
 pub mod environment;
 pub mod fragment;
 pub mod image;
+pub mod lint;
 pub mod make_output;
 pub mod progress;
 mod text;
-pub mod trust_level;
 pub mod value;
 pub mod verify;
 
