@@ -48,7 +48,16 @@ CONFIG_HYPERV_TIMER=y
 
 const VERSION: &str = "VERSION = 7\nPATCHLEVEL = 9\nSUBLEVEL = 1\n";
 
-const EDITS: [Edit; 3] = [
+/// The tree has little of what rules are about.
+const RULES: &str = "\
+trust-level:
+  - {vtl: 0, off: [HYPERV_VTL_MODE], reason: no guest}
+  - {vtl: 2, on: [HYPERV_VTL_MODE], reason: no paravisor}
+determinism: []
+";
+
+const EDITS: [Edit; 4] = [
+    Edit::Write("configs/rules.yaml", RULES),
     Edit::Replace("profiles/layers/mine.yaml", "{pin: linux-7.3}", "{path: linux}"),
     Edit::Write("linux/Kconfig", KCONFIG),
     Edit::Write("linux/conf.config", DOT_CONFIG),
@@ -64,7 +73,7 @@ fn project(recipe: &str, edits: &[Edit]) -> OwnProject {
 
 const CONF: &str = "cp conf.config $(O)/.config";
 
-fn check(recipe: &str, edits: &[Edit], arguments: &[&str], expected: Expect) {
+pub fn check(recipe: &str, edits: &[Edit], arguments: &[&str], expected: Expect) {
     let said = project(recipe, edits).run(arguments);
     // How long a step took differs from run to run.
     let lines = said.stderr.lines().filter(|line| !line.starts_with("  done "));
@@ -79,10 +88,10 @@ fn checked_without_make() {
         &[],
         &["config", "check", "mine"],
         expect![[r#"
-        status 0
-        --- stdout
-        mine: every request survived; 5 symbols in the final configuration
-    "#]],
+            status 0
+            --- stdout
+            mine: every request survived, no rule forbids it; 5 symbols in the final configuration
+        "#]],
     );
     check(
         "exit 1",
@@ -111,12 +120,12 @@ fn checked_with_conf() {
         &[],
         &["config", "check", "mine", "--with-conf"],
         expect![[r#"
-        status 0
-        --- stdout
-        mine: every request survived; 5 symbols in the final configuration; the kernel's own conf makes the same of it
-        --- stderr
-          start  kconfig mine (reads a local tree)
-    "#]],
+            status 0
+            --- stdout
+            mine: every request survived, no rule forbids it; 5 symbols in the final configuration; the kernel's own conf makes the same of it
+            --- stderr
+              start  kconfig mine (reads a local tree)
+        "#]],
     );
 }
 
@@ -140,7 +149,6 @@ fn what_is_lost_is_told_without_make() {
                   no Kconfig file of this kernel declares it for this architecture
               no further lines can make it hold beside the other requests:
                 HYPERV needs `depends on !FRUGAL` (Kconfig:15): configs/other.config:5 asks for `CONFIG_FRUGAL=y`
-
         "#]],
     );
 }
@@ -199,46 +207,47 @@ fn what_is_lost_as_json() {
         &edits,
         &["config", "check", "mine", "--format", "json"],
         expect![[r#"
-        status 1
-        --- stdout
-        [
-          {
-            "profile": "mine",
-            "survived": false,
-            "lost": {
-              "requested": 3,
-              "lost": [
-                {
-                  "symbol": "CONFIG_MANY",
-                  "wanted": "y",
-                  "got": null,
-                  "fragment": "configs/other.config:2",
-                  "why": {
-                    "symbol": "MANY",
-                    "value": "n",
-                    "needed": "y",
-                    "asked": [
-                      "configs/other.config:2",
-                      "y"
-                    ],
-                    "reasons": [
-                      {
-                        "reason": "unknown",
-                        "did-you-mean": []
-                      }
-                    ]
-                  },
-                  "elsewhere": null
-                }
-              ],
-              "remedy": null
-            },
-            "error": null
-          }
-        ]
-        --- stderr
-        error: 1 of 1 profiles don't survive as they are
-    "#]],
+            status 1
+            --- stdout
+            [
+              {
+                "profile": "mine",
+                "survived": false,
+                "lost": {
+                  "requested": 3,
+                  "lost": [
+                    {
+                      "symbol": "CONFIG_MANY",
+                      "wanted": "y",
+                      "got": null,
+                      "fragment": "configs/other.config:2",
+                      "why": {
+                        "symbol": "MANY",
+                        "value": "n",
+                        "needed": "y",
+                        "asked": [
+                          "configs/other.config:2",
+                          "y"
+                        ],
+                        "reasons": [
+                          {
+                            "reason": "unknown",
+                            "did-you-mean": []
+                          }
+                        ]
+                      },
+                      "elsewhere": null
+                    }
+                  ],
+                  "remedy": null
+                },
+                "broken": [],
+                "error": null
+              }
+            ]
+            --- stderr
+            error: 1 of 1 profiles don't survive as they are
+        "#]],
     );
 }
 
@@ -289,7 +298,7 @@ fn a_tree_that_cannot_be_read() {
         expect![[r#"
             status 0
             --- stdout
-            mine: every request survived; 5 symbols in the final configuration that the kernel's own conf makes; this tool can't read this kernel's Kconfig files
+            mine: every request survived, no rule forbids it; 5 symbols in the final configuration that the kernel's own conf makes; this tool can't read this kernel's Kconfig files
             --- stderr
               start  kconfig mine (reads a local tree)
               note   kconfig mine: not checked before conf, which decides alone: Kconfig:2: syntax error
@@ -316,7 +325,6 @@ fn a_doomed_build_does_not_begin() {
   symbol       wanted  got     asked for by
   CONFIG_MANY  y       absent  configs/other.config:3
       no Kconfig file of this kernel declares it for this architecture
-
 ";
     for verb in ["build-image", "plan"] {
         let said = project.run(&[verb, "mine"]);

@@ -35,7 +35,7 @@ use crate::{
 
 pub use doomed::refuse_doomed;
 pub use engine::{Engines, KernelTree, engine, kernel_tree};
-pub use kconfig::judge;
+pub use kconfig::{Demands, Refused, judge};
 pub use last::LastBuild;
 pub use schedule::{DAMAGE_LIMIT, Forecast, discard, execute, forecast};
 pub use sources::check_offline;

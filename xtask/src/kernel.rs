@@ -14,9 +14,10 @@ pub mod engine;
 pub mod environment;
 pub mod fragment;
 pub mod image;
+pub mod lint;
 pub mod make_output;
 pub mod progress;
-pub mod trust_level;
+mod text;
 pub mod value;
 pub mod verify;
 

@@ -5,7 +5,8 @@ use anyhow::{Result, anyhow};
 use super::{
     Context, Forecast, LastBuild,
     engine::{kernel_tree, remembered_engine},
-    forecast, kconfig,
+    forecast,
+    kconfig::{self, Demands},
 };
 use crate::{
     plan::{Action, Plan},
@@ -25,16 +26,17 @@ pub fn refuse_doomed(context: &Context, plan: &Plan, last: &LastBuild) -> Result
     };
     let mut doomed = Vec::new();
     for (step, forecast) in plan.steps.iter().zip(&forecasts) {
-        let (Action::ResolveKconfig { arch, vtl, all_config, composed }, Forecast::Run { .. }) =
+        let (Action::ResolveKconfig { arch, vtl, all_config, rules, composed }, Forecast::Run { .. }) =
             (&step.action, forecast)
         else {
             continue;
         };
+        let demands = Demands { arch: *arch, vtl: *vtl, composed, rules, command_line: None };
         let Some(tree) = kernel_tree(context, &plan, step, made_by)? else { continue };
         // What is wrong with the tree itself is for the step to mend or to tell.
         let Ok(Some(engine)) = remembered_engine(context, &tree, *arch) else { continue };
         let text = engine.solve(all_config).dot_config();
-        if let Err(error) = kconfig::judge(&text, *vtl, composed, Some((&engine, &tree.path))) {
+        if let Err(error) = kconfig::judge(&text, &demands, Some((&engine, &tree.path))) {
             doomed.push(error.context(format!("step `{}` would fail", step.name)));
         }
     }

@@ -223,8 +223,9 @@ fn dispatch(job: &Job) -> Result<Vec<(&'static str, OutputKind)>> {
         Action::ExtractMember { member } => sources::extract_member(job, member),
         Action::UnpackSource { from, patches } => sources::unpack_source(job, from, patches),
         Action::UnpackDebs => sources::unpack_debs(job),
-        Action::ResolveKconfig { arch, vtl, all_config, composed } => {
-            kconfig::resolve(job, *arch, *vtl, all_config, composed)
+        Action::ResolveKconfig { arch, vtl, all_config, rules, composed } => {
+            let demands = kconfig::Demands { arch: *arch, vtl: *vtl, composed, rules, command_line: None };
+            kconfig::resolve(job, all_config, &demands)
         }
         Action::BuildKernel { arch } => kernel::build(job, *arch),
         Action::EmitDtb { arch, machine, cpus, memory_bytes, command_line } => {

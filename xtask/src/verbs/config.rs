@@ -2,8 +2,9 @@
 
 mod diff;
 mod fix;
+mod lint;
 
-use std::sync::Arc;
+use std::{process::ExitCode, sync::Arc};
 
 use anyhow::{Result, anyhow};
 use clap::{Subcommand, ValueEnum};
@@ -11,15 +12,15 @@ use serde::Serialize;
 
 use super::{Access, Selection, Session, SessionOptions};
 use crate::{
-    execute::{self, Engines, Outcomes},
-    kernel::{DotConfig, agreement, engine::EngineError, verify::LostSymbols},
+    execute::{self, Demands, Engines, Outcomes, Refused},
+    kernel::{DotConfig, agreement, engine::EngineError, lint::Broken, verify::LostSymbols},
     plan::{Action, Plan},
     report::{Reporter, failure},
 };
 
 #[derive(Subcommand, Debug)]
 pub enum Config {
-    /// Resolve the fragments and prove that every request survived
+    /// Resolve the fragments and prove that every request survived and that no rule forbids the result
     Check {
         #[command(flatten)]
         selection: Selection,
@@ -44,6 +45,8 @@ pub enum Config {
     },
     /// Print in which symbols two final configurations differ, and why
     Diff(diff::Diff),
+    /// Judge the .config of any kernel by the rules of configs/rules.yaml
+    Lint(lint::Lint),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -52,21 +55,28 @@ pub enum Format {
     Json,
 }
 
-pub fn run(verb: &Config) -> Result<()> {
+pub fn run(verb: &Config) -> Result<ExitCode> {
     match verb {
-        Config::Check { selection, fix: true, options, .. } => fix::run(selection, options),
-        Config::Check { selection, format: Format::Json, options, .. } => check_as_json(selection, options),
-        Config::Check { selection, with_conf, options, .. } => check(selection, *with_conf, options),
+        Config::Check { selection, fix: true, options, .. } => fix::run(selection, options)?,
+        Config::Check { selection, format: Format::Json, options, .. } => check_as_json(selection, options)?,
+        Config::Check { selection, with_conf, options, .. } => check(selection, *with_conf, options)?,
         Config::Resolve { profile, options } => {
             let selection = Selection { profiles: vec![profile.clone()], all: false };
             let mut session = open(&selection, options)?;
-            for text in resolve(&mut session)? {
+            for Resolved { text, .. } in resolve(&mut session)? {
                 print!("{text}");
             }
-            Ok(())
         }
-        Config::Diff(arguments) => diff::run(arguments),
+        Config::Diff(arguments) => diff::run(arguments)?,
+        Config::Lint(arguments) => return lint::run(arguments),
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+struct Resolved {
+    text: String,
+    /// What rules say that only warn.
+    warnings: Vec<Broken>,
 }
 
 fn check(selection: &Selection, with_conf: bool, options: &SessionOptions) -> Result<()> {
@@ -79,18 +89,23 @@ fn check(selection: &Selection, with_conf: bool, options: &SessionOptions) -> Re
     for (number, profile) in session.profiles.iter().enumerate() {
         let (text, by_whom) = match (&by_engine, &by_conf) {
             (Some(ours), Some(confs)) => {
-                agreement::check(&ours[number], &confs[number])?;
-                (&ours[number], "; the kernel's own conf makes the same of it")
+                agreement::check(&ours[number].text, &confs[number])?;
+                (&ours[number].text, "; the kernel's own conf makes the same of it")
             }
-            (Some(text), None) => (&text[number], ""),
+            (Some(ours), None) => (&ours[number].text, ""),
             (None, confs) => (
                 &confs.as_ref().expect("one of the two was made")[number],
                 " that the kernel's own conf makes; this tool can't read this kernel's Kconfig files",
             ),
         };
         let symbols = DotConfig::parse(&Arc::from("kernel.config"), text)?.values().len();
+        // Those of conf's alone its step has told.
+        let warnings = by_engine.as_ref().map_or(&[][..], |ours| &ours[number].warnings);
+        warnings.iter().for_each(|warning| eprint!("warning: {}", warning.problem));
         let name = &profile.spec.name;
-        println!("{name}: every request survived; {symbols} symbols in the final configuration{by_whom}");
+        println!(
+            "{name}: every request survived, no rule forbids it; {symbols} symbols in the final configuration{by_whom}"
+        );
     }
     Ok(())
 }
@@ -102,11 +117,11 @@ fn open(selection: &Selection, options: &SessionOptions) -> Result<Session> {
 }
 
 /// The final configuration of each profile, or what is wrong with any of them.
-fn resolve(session: &mut Session) -> Result<Vec<String>> {
+fn resolve(session: &mut Session) -> Result<Vec<Resolved>> {
     let (mut configs, mut errors) = (Vec::new(), Vec::new());
     for (name, judged) in judged(session)? {
         match judged {
-            Ok(text) => configs.push(text),
+            Ok(resolved) => configs.push(resolved),
             Err(error) => errors.push(failure(&error.context(name))),
         }
     }
@@ -117,19 +132,22 @@ fn resolve(session: &mut Session) -> Result<Vec<String>> {
 }
 
 /// Each profile's name with its final configuration, or with what is wrong with that.
-fn judged(session: &mut Session) -> Result<Vec<(String, Result<String>)>> {
+fn judged(session: &mut Session) -> Result<Vec<(String, Result<Resolved>)>> {
     let engines = Engines::open(&session.context, &session.plan, &mut session.last)?;
     let judged = session.profiles.iter().map(|profile| {
         let name = &profile.spec.name;
         let step = config_step(&session.plan, name);
-        let Action::ResolveKconfig { vtl, all_config, composed, .. } = &session.plan.steps[step].action
+        let Action::ResolveKconfig { arch, vtl, all_config, rules, composed } =
+            &session.plan.steps[step].action
         else {
             unreachable!("the step that makes kernel.config");
         };
+        let command_line = Some(profile.spec.kernel.command_line.as_str());
+        let demands = Demands { arch: *arch, vtl: *vtl, composed, rules, command_line };
         let (engine, tree) = engines.of(step);
         let text = engine.solve(all_config).dot_config();
-        let judged = execute::judge(&text, *vtl, composed, Some((engine, &tree.path)));
-        (name.to_string(), judged.map(|()| text))
+        let judged = execute::judge(&text, &demands, Some((engine, &tree.path)));
+        (name.to_string(), judged.map(|warnings| Resolved { text, warnings }))
     });
     Ok(judged.collect())
 }
@@ -142,6 +160,8 @@ struct Checked<'a> {
     survived: bool,
     /// What didn't survive, why, and what would help.
     lost: Option<&'a LostSymbols>,
+    /// Rules that it breaks, of both severities.
+    broken: Vec<&'a serde_json::Value>,
     /// Anything else that is wrong.
     error: Option<String>,
 }
@@ -153,9 +173,20 @@ fn check_as_json(selection: &Selection, options: &SessionOptions) -> Result<()> 
         .iter()
         .map(|(profile, judged)| {
             let error = judged.as_ref().err();
-            let lost = error.and_then(|error| error.downcast_ref());
-            let error = error.filter(|_| lost.is_none()).map(failure);
-            Checked { profile, survived: judged.is_ok(), lost, error }
+            let refused: Option<&Refused> = error.and_then(|error| error.downcast_ref());
+            let broken = refused.map_or(&[][..], |refused| &refused.broken);
+            let warnings = match (judged, refused) {
+                (Ok(resolved), _) => &resolved.warnings[..],
+                (_, Some(refused)) => &refused.warnings,
+                (Err(_), None) => &[],
+            };
+            Checked {
+                profile,
+                survived: judged.is_ok(),
+                lost: refused.and_then(|refused| refused.lost.as_ref()),
+                broken: broken.iter().chain(warnings).map(|broken| &broken.data).collect(),
+                error: error.filter(|_| refused.is_none()).map(failure),
+            }
         })
         .collect();
     println!("{}", serde_json::to_string_pretty(&checked)?);

@@ -8,13 +8,16 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use document::Problems;
+use document::{Origin, Problem, Problems};
 
 use crate::{
     execute::{Context, LastBuild, Tools},
     fetch::Location,
     host::rust_target::{Aarch64Rust, decide, native_target},
-    kernel::{self, Composed},
+    kernel::{
+        self, Composed,
+        lint::{CommandLine, Finding, Series, Severity, Subject, Symbols, judge},
+    },
     plan::{self, HostFacts, Plan, ProfileInput, RustWay},
     profile::{self, Arch, Project, Spec},
     report::Reporter,
@@ -187,7 +190,28 @@ pub fn compose<'t>(
             Some((Arc::from(path), bytes))
         })
         .collect();
-    kernel::compose::compose_sources(&sources)
+    let composed = kernel::compose::compose_sources(&sources)?;
+    Problems(requests_against_rules(spec, &composed)).into_result(composed)
+}
+
+/// Requests that no configuration of this profile can have. What fragments don't mention is judged when Kconfig has
+/// decided on it.
+fn requests_against_rules(spec: &Spec, composed: &Composed) -> Vec<Problem> {
+    let version = spec.kernel.pin.as_ref().and_then(|pin| pin.linux.as_ref());
+    let subject = Subject {
+        arch: spec.arch,
+        vtl: spec.vtl,
+        linux: version.and_then(|version| Series::parse(version.as_str())),
+        symbols: Symbols::Requested(composed),
+        command_line: CommandLine::default(),
+    };
+    let verdict = judge(&spec.kernel.rules, &subject);
+    // What is about no symbol has been judged with the profile.
+    let requested = verdict.of(Severity::Error).filter(|finding| finding.symbol().is_some());
+    let file = Origin::file(&spec.file);
+    let problem =
+        |finding: &Finding| finding.problem_in(composed, &file).related(file.clone(), "in this profile");
+    requested.map(problem).collect()
 }
 
 fn host_facts(project: &Project, profiles: &[ProfileInput], tools: &Tools) -> Result<HostFacts> {

@@ -78,8 +78,8 @@ fn is_file(operand: &str) -> bool {
 }
 
 fn read(path: &Path) -> Result<DotConfig> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;
-    Ok(DotConfig::parse(&Arc::from(path.to_string_lossy()), &text)?)
+    let bytes = std::fs::read(path).with_context(|| format!("can't read {}", path.display()))?;
+    Ok(DotConfig::read(&Arc::from(path.to_string_lossy()), &bytes)?)
 }
 
 fn side<'a>(session: &'a Session, engines: &'a Engines, profile: &str) -> Result<Side<'a>> {
