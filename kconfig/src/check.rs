@@ -1,6 +1,7 @@
 //! What can't be right about a graph, though each statement could be read.
 
 mod cycles;
+mod order;
 
 use crate::{
     expr::{Expr, ExprId},
@@ -24,7 +25,7 @@ pub(crate) fn graph(graph: &mut Graph, messages: &mut Vec<Message>) {
             }
         }
     }
-    graph.order = cycles.into_order();
+    graph.order = order::order(graph);
 }
 
 fn warn(graph: &Graph, place: Place, text: String, messages: &mut Vec<Message>) {

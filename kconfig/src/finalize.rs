@@ -103,14 +103,7 @@ impl Finalizer<'_> {
         self.graph.entries[child.index()].depends = depends;
 
         let symbol = self.graph.entry(child).symbol;
-        let properties: Vec<PropertyId> = match symbol {
-            Some(symbol) => self.graph.symbol(symbol).properties.clone(),
-            None => self.graph.entry(child).prompt.into_iter().collect(),
-        };
-        for id in properties {
-            if self.graph.property(id).entry != child {
-                continue;
-            }
+        for id in self.graph.entry(child).properties.clone() {
             let own = self.graph.property(id).visible;
             let own = own.map(|own| self.simple(own));
             let visible = self.graph.exprs.and_maybe(depends, own);

@@ -1,6 +1,6 @@
 //! What Kconfig files come to: symbols, their properties, and the tree of menu entries, each with its place.
 //!
-//! The graph doesn't change once it is read; values live in a [`Configuration`](crate::Configuration).
+//! The graph doesn't change once it is read; values live in a [`Solution`](crate::Solution).
 
 use std::sync::Arc;
 
@@ -141,6 +141,8 @@ pub struct Entry {
     pub kind: EntryKind,
     pub symbol: Option<SymbolId>,
     pub prompt: Option<PropertyId>,
+    /// All statements of this declaration, in order.
+    pub properties: Vec<PropertyId>,
     /// `visible if`.
     pub visibility: Option<ExprId>,
     /// All that it depends on, enclosing blocks included; `None` means nothing.
@@ -170,7 +172,7 @@ pub struct Graph {
     pub(crate) constants: FxHashMap<Arc<str>, SymbolId>,
     /// The symbol that is marked `modules`.
     pub(crate) modules: Option<SymbolId>,
-    /// Every symbol after those it depends on.
+    /// Every declared symbol behind all that its value depends on; first those that `modules` needs, and it.
     pub(crate) order: Vec<SymbolId>,
 }
 

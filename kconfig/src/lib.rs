@@ -72,6 +72,11 @@ pub fn parse(
         return Err(Rejected(messages));
     }
     finalize::finalize(&mut graph, &mut messages);
+    if graph.exprs().too_deep {
+        let text = "dependencies are nested too deeply, enclosing blocks included";
+        messages.push(Message::plain(Severity::Error, text));
+        return Err(Rejected(messages));
+    }
     check::graph(&mut graph, &mut messages);
     match failed(&messages) {
         true => Err(Rejected(messages)),

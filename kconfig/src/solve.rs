@@ -1,11 +1,14 @@
 //! From what was asked for to what comes out, as conf reckons it.
 
+mod choice;
 mod defaults;
 
 use std::{cmp::Ordering, sync::Arc};
 
+use rustc_hash::FxHashSet;
+
 use crate::{
-    expr::{Comparison, Expr, ExprId},
+    expr::{self, Comparison, Expr, ExprId},
     graph::{EntryId, Graph, PropertyId, PropertyKind, SymbolId},
     number::{self, Comparable},
     request::{Request, Wanted},
@@ -55,9 +58,17 @@ pub struct Solution<'g> {
     exprs: Vec<u8>,
     modules: Tristate,
     unmet: Vec<SymbolId>,
+    /// Choices whose member is known.
+    decided: FxHashSet<EntryId>,
+    /// Calculations inside calculations.
+    depth: usize,
 }
 
 const UNKNOWN: u8 = 3;
+
+/// In the graph's order a calculation finds everything that it needs, so only expressions nest. Circles of ranges
+/// alone could go deeper; what is beyond counts as nothing.
+const DEPTH_LIMIT: usize = expr::DEPTH_LIMIT as usize + 1000;
 
 impl<'g> Solution<'g> {
     pub(crate) fn of(request: Request<'g>) -> Solution<'g> {
@@ -69,13 +80,18 @@ impl<'g> Solution<'g> {
             exprs: vec![UNKNOWN; graph.exprs.len()],
             modules: Tristate::No,
             unmet: Vec::new(),
+            decided: FxHashSet::default(),
+            depth: 0,
         };
         if let Some(modules) = graph.modules {
+            let needed = graph.order.iter().take_while(|&&symbol| symbol != modules);
+            needed.for_each(|&symbol| solution.calculate(symbol));
             solution.calculate(modules);
             solution.modules = solution.values[modules.index()].logical;
             solution.values.iter_mut().for_each(|value| value.is_known = false);
             solution.exprs.fill(UNKNOWN);
             solution.unmet.clear();
+            solution.decided.clear();
         }
         for &symbol in &graph.order {
             solution.calculate(symbol);
@@ -188,6 +204,10 @@ impl<'g> Solution<'g> {
             2 => return Tristate::Yes,
             _ => {}
         }
+        if self.depth > DEPTH_LIMIT {
+            return Tristate::No;
+        }
+        self.depth += 1;
         let value = match self.graph.exprs.get(expr) {
             Expr::Symbol(symbol) => {
                 self.calculate(symbol);
@@ -208,6 +228,7 @@ impl<'g> Solution<'g> {
                 self.compared(comparison, left, right)
             }
         };
+        self.depth -= 1;
         self.exprs[expr.0 as usize] = value as u8;
         value
     }
@@ -236,9 +257,15 @@ impl<'g> Solution<'g> {
     }
 
     fn calculate(&mut self, id: SymbolId) {
-        if self.values[id.index()].is_known {
+        if self.values[id.index()].is_known || self.depth > DEPTH_LIMIT {
             return;
         }
+        self.depth += 1;
+        self.calculate_now(id);
+        self.depth -= 1;
+    }
+
+    fn calculate_now(&mut self, id: SymbolId) {
         let symbol = self.graph.symbol(id);
         let value = &mut self.values[id.index()];
         value.is_known = true;
@@ -452,54 +479,5 @@ impl<'g> Solution<'g> {
         };
         self.calculate(bound);
         self.values[id.index()].text = Some(self.text(bound));
-    }
-
-    /// Decides which member of a choice is on.
-    fn calculate_choice(&mut self, choice: EntryId) {
-        let members = self.request.members(choice).to_vec();
-        let mut chosen = None;
-        for &member in &members {
-            self.calculate_visibility(member);
-            let is_wanted = self.request.wanted(member) == Some(&Wanted::Logical(Tristate::Yes));
-            if chosen.is_none() && self.is_visible(member) && is_wanted {
-                chosen = Some(member);
-            }
-        }
-        let is_refused = |solution: &Self, member: SymbolId| {
-            solution.request.wanted(member) == Some(&Wanted::Logical(Tristate::No))
-        };
-        let shown: Vec<SymbolId> =
-            self.graph.below(choice).filter_map(|entry| self.graph.entry(entry).symbol).collect();
-        let shown: Vec<SymbolId> = shown.into_iter().filter(|&member| self.is_visible(member)).collect();
-        let chosen = chosen
-            .or_else(|| self.default_member(choice, &shown).filter(|&member| !is_refused(self, member)))
-            .or_else(|| shown.iter().copied().find(|&member| self.request.wanted(member).is_none()))
-            // All are refused: the one whose refusal counts least is on.
-            .or_else(|| members.iter().rev().copied().find(|&member| self.is_visible(member)));
-        for member in shown {
-            let value = &mut self.values[member.index()];
-            value.logical = if chosen == Some(member) { Tristate::Yes } else { Tristate::No };
-            value.is_known = true;
-            value.is_written = true;
-        }
-    }
-
-    fn is_visible(&self, symbol: SymbolId) -> bool {
-        self.values[symbol.index()].visible != Tristate::No
-    }
-
-    /// The member that a choice takes if nobody asks: its first default that can be seen, or the first that can be.
-    pub(crate) fn default_member(&mut self, choice: EntryId, shown: &[SymbolId]) -> Option<SymbolId> {
-        let graph = self.graph;
-        let symbol = graph.entry(choice).symbol?;
-        for (_, default) in graph.properties_of(symbol, PropertyKind::Default) {
-            if self.expr(default.visible) == Tristate::No {
-                continue;
-            }
-            if let Some(member) = graph.as_symbol(default.value).filter(|&member| self.is_visible(member)) {
-                return Some(member);
-            }
-        }
-        shown.first().copied()
     }
 }
