@@ -4,6 +4,7 @@ mod cycles;
 mod order;
 
 use crate::{
+    edition::Edition,
     expr::{Expr, ExprId},
     finalize::choice_of,
     graph::{EntryId, EntryKind, Graph, Place, PropertyKind, SymbolId},
@@ -60,8 +61,18 @@ fn member(graph: &Graph, id: EntryId, messages: &mut Vec<Message>) {
             fail(graph, property.place, "defaults for choice values not supported", messages);
         }
         if property.entry != id && property.kind == PropertyKind::Prompt {
-            let text = "choice value must not have a prompt in another entry";
-            fail(graph, property.place, text, messages);
+            let is_inside = graph.parent(property.entry) == graph.parent(id);
+            match graph.edition {
+                Edition::Before7 if is_inside => {}
+                Edition::Before7 => {
+                    let text = "choice value has a prompt outside its choice group";
+                    fail(graph, property.place, text, messages);
+                }
+                Edition::Linux7 => {
+                    let text = "choice value must not have a prompt in another entry";
+                    fail(graph, property.place, text, messages);
+                }
+            }
         }
     }
 }

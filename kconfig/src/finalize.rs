@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     check,
+    edition::Edition,
     expr::{Comparison, Expr, ExprId},
     graph::{EntryId, EntryKind, Graph, Property, PropertyId, PropertyKind, Reverse, SymbolId},
     message::Message,
@@ -197,7 +198,7 @@ impl Finalizer<'_> {
         if requires(self.graph, depends, symbol) {
             return true;
         }
-        if allows_off(self.graph, depends, symbol) {
+        if self.graph.edition >= Edition::Linux7 && allows_off(self.graph, depends, symbol) {
             return false;
         }
         let shown = self.graph.entry(parent).prompt.and_then(|prompt| self.graph.property(prompt).visible);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::{
+    edition::Edition,
     expr::{Expr, ExprId, Exprs},
     tristate::{Kind, Tristate},
 };
@@ -163,6 +164,7 @@ pub struct Entry {
 /// Everything that a tree of Kconfig files says.
 #[derive(Clone, Debug)]
 pub struct Graph {
+    pub(crate) edition: Edition,
     pub(crate) files: Vec<Arc<str>>,
     pub(crate) symbols: Vec<Symbol>,
     pub(crate) properties: Vec<Property>,
@@ -182,8 +184,9 @@ impl Graph {
     pub const YES: SymbolId = SymbolId(2);
     pub const ROOT: EntryId = EntryId(0);
 
-    pub(crate) fn new() -> Graph {
+    pub(crate) fn new(edition: Edition) -> Graph {
         let mut graph = Graph {
+            edition,
             files: Vec::new(),
             symbols: Vec::new(),
             properties: Vec::new(),
@@ -201,6 +204,11 @@ impl Graph {
             graph.constants.insert(Arc::from(value.as_str()), id);
         }
         graph
+    }
+
+    /// The rules that the files were read by.
+    pub fn edition(&self) -> Edition {
+        self.edition
     }
 
     /// The value of one of the three logical constants.

@@ -29,6 +29,7 @@
 //! ```
 
 mod check;
+mod edition;
 mod expr;
 mod finalize;
 mod graph;
@@ -44,6 +45,7 @@ mod simplify;
 mod solve;
 mod tristate;
 
+pub use edition::Edition;
 pub use expr::{Comparison, Expr, ExprId, Exprs};
 pub use graph::{
     Entry, EntryId, EntryKind, FileId, Graph, Place, Property, PropertyId, PropertyKind, Reverse, Symbol,
@@ -56,7 +58,8 @@ pub use request::{Fill, Request, Wanted};
 pub use solve::{Origin, Solution};
 pub use tristate::{Kind, Tristate};
 
-/// Reads the Kconfig file `path` and all that it sources.
+/// Reads the Kconfig file `path` and all that it sources, in the language of the kernel that `KERNELVERSION` names
+/// (see [`Edition::of`]).
 ///
 /// # Errors
 ///

@@ -9,6 +9,7 @@ use std::{ops::ControlFlow, sync::Arc};
 use rustc_hash::FxHashMap;
 
 use crate::{
+    edition::Edition,
     graph::{Entry, EntryId, EntryKind, FileId, Graph, Place, PropertyKind, SymbolId},
     host::{Probes, Sources},
     lexer::{Buffer, Keyword, Statement, Token},
@@ -27,7 +28,7 @@ const RECOVERY: usize = 3;
 /// Reads `path` and everything that it sources.
 pub(crate) fn parse(path: &str, sources: &dyn Sources, probes: &mut dyn Probes) -> (Graph, Vec<Message>) {
     let mut parser = Parser {
-        graph: Graph::new(),
+        graph: Graph::new(Edition::of(probes)),
         sources,
         probes,
         macros: Macros::default(),
@@ -206,6 +207,16 @@ impl Parser<'_> {
     fn report(&mut self, line: u32, text: String) {
         let file = self.buffer().name.clone();
         self.messages.push(Message::error(&file, line, text));
+    }
+
+    /// An error now, a warning before it became one.
+    fn report_since_7(&mut self, line: u32, text: String) {
+        if self.graph.edition >= Edition::Linux7 {
+            return self.report(line, text);
+        }
+        let file = self.buffer().name.clone();
+        let text = format!("{file}:{line}: warning: {text}");
+        self.messages.push(Message::plain(Severity::Warning, text));
     }
 
     fn report_at(&mut self, place: Place, text: String) {
@@ -387,7 +398,8 @@ impl Parser<'_> {
             }
             return Err(Message::plain(Severity::Error, text.trim_end()));
         }
-        if let Some(Some(first)) = self.included.get(path) {
+        let first = self.included.get(path).filter(|_| self.graph.edition >= Edition::Linux7);
+        if let Some(Some(first)) = first {
             let text = format!(
                 "{by}:{line}: error: repeated inclusion of {path}\n{}:{}: note: location of first inclusion of {path}",
                 first.by, first.line

@@ -123,7 +123,9 @@ impl Parser<'_> {
             (Options::MenuConfig, Some(prompt)) => {
                 self.graph.properties[prompt.index()].kind = PropertyKind::Menu;
             }
-            (Options::MenuConfig, None) => self.report(line, "menuconfig statement without prompt".into()),
+            (Options::MenuConfig, None) => {
+                self.report_since_7(line, "menuconfig statement without prompt".into());
+            }
             (Options::Choice, _) => {
                 if prompt.is_none() {
                     self.report_at(place, "error: choice must have a prompt".into());

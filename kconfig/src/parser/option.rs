@@ -7,6 +7,7 @@ use super::{
     expression::{self, Cursor},
 };
 use crate::{
+    edition::Edition,
     expr::{Comparison, ExprId},
     graph::{Graph, PropertyKind, SymbolId},
     lexer::{Keyword, Statement, Token},
@@ -21,10 +22,11 @@ impl Parser<'_> {
         let [Token::Keyword(keyword), rest @ ..] = &statement.tokens[..] else {
             return None;
         };
+        let is_old_choice = self.options == Options::Choice && self.graph.edition < Edition::Linux7;
         let in_config = matches!(self.options, Options::Config | Options::MenuConfig);
         let allowed = match keyword {
-            Keyword::Bool
-            | Keyword::Tristate
+            Keyword::Bool => in_config || is_old_choice,
+            Keyword::Tristate
             | Keyword::Int
             | Keyword::Hex
             | Keyword::String
@@ -65,6 +67,9 @@ impl Parser<'_> {
             _ => None,
         };
         match keyword {
+            Keyword::Bool if self.options == Options::Choice => {
+                return self.parse_option(Keyword::Prompt, cursor, line);
+            }
             Keyword::Bool | Keyword::Tristate | Keyword::Int | Keyword::Hex | Keyword::String => {
                 if let Some(text) = cursor.quoted() {
                     let condition = self.condition(cursor)?;
@@ -181,10 +186,14 @@ impl Parser<'_> {
         let entry = self.graph.entry(self.entry);
         let name = entry.symbol.map_or("<choice>", |symbol| self.graph.name(symbol)).to_string();
         if entry.help.is_some() {
-            self.report(line, format!("'{name}' defined with more than one help text"));
+            let which = match self.graph.edition {
+                Edition::Before7 => " -- only the last one will be used",
+                Edition::Linux7 => "",
+            };
+            self.report_since_7(line, format!("'{name}' defined with more than one help text{which}"));
         }
         if text.trim_matches([' ', '\t', '\n', '\r', '\x0b', '\x0c']).is_empty() {
-            self.report(line, format!("'{name}' defined with blank help text"));
+            self.report_since_7(line, format!("'{name}' defined with blank help text"));
         }
         self.graph.entries[self.entry.index()].help = Some(Arc::from(text));
     }
