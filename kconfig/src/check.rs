@@ -1,8 +1,10 @@
 //! What can't be right about a graph, though each statement could be read.
 
 mod cycles;
+mod order;
 
 use crate::{
+    edition::Edition,
     expr::{Expr, ExprId},
     finalize::choice_of,
     graph::{EntryId, EntryKind, Graph, Place, PropertyKind, SymbolId},
@@ -24,7 +26,7 @@ pub(crate) fn graph(graph: &mut Graph, messages: &mut Vec<Message>) {
             }
         }
     }
-    graph.order = cycles.into_order();
+    graph.order = order::order(graph);
 }
 
 fn warn(graph: &Graph, place: Place, text: String, messages: &mut Vec<Message>) {
@@ -59,8 +61,18 @@ fn member(graph: &Graph, id: EntryId, messages: &mut Vec<Message>) {
             fail(graph, property.place, "defaults for choice values not supported", messages);
         }
         if property.entry != id && property.kind == PropertyKind::Prompt {
-            let text = "choice value must not have a prompt in another entry";
-            fail(graph, property.place, text, messages);
+            let is_inside = graph.parent(property.entry) == graph.parent(id);
+            match graph.edition {
+                Edition::Before7 if is_inside => {}
+                Edition::Before7 => {
+                    let text = "choice value has a prompt outside its choice group";
+                    fail(graph, property.place, text, messages);
+                }
+                Edition::Linux7 => {
+                    let text = "choice value must not have a prompt in another entry";
+                    fail(graph, property.place, text, messages);
+                }
+            }
         }
     }
 }

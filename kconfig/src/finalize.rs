@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     check,
+    edition::Edition,
     expr::{Comparison, Expr, ExprId},
     graph::{EntryId, EntryKind, Graph, Property, PropertyId, PropertyKind, Reverse, SymbolId},
     message::Message,
@@ -103,14 +104,7 @@ impl Finalizer<'_> {
         self.graph.entries[child.index()].depends = depends;
 
         let symbol = self.graph.entry(child).symbol;
-        let properties: Vec<PropertyId> = match symbol {
-            Some(symbol) => self.graph.symbol(symbol).properties.clone(),
-            None => self.graph.entry(child).prompt.into_iter().collect(),
-        };
-        for id in properties {
-            if self.graph.property(id).entry != child {
-                continue;
-            }
+        for id in self.graph.entry(child).properties.clone() {
             let own = self.graph.property(id).visible;
             let own = own.map(|own| self.simple(own));
             let visible = self.graph.exprs.and_maybe(depends, own);
@@ -204,7 +198,7 @@ impl Finalizer<'_> {
         if requires(self.graph, depends, symbol) {
             return true;
         }
-        if allows_off(self.graph, depends, symbol) {
+        if self.graph.edition >= Edition::Linux7 && allows_off(self.graph, depends, symbol) {
             return false;
         }
         let shown = self.graph.entry(parent).prompt.and_then(|prompt| self.graph.property(prompt).visible);

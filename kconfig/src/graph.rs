@@ -1,12 +1,13 @@
 //! What Kconfig files come to: symbols, their properties, and the tree of menu entries, each with its place.
 //!
-//! The graph doesn't change once it is read; values live in a [`Configuration`](crate::Configuration).
+//! The graph doesn't change once it is read; values live in a [`Solution`](crate::Solution).
 
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
 use crate::{
+    edition::Edition,
     expr::{Expr, ExprId, Exprs},
     tristate::{Kind, Tristate},
 };
@@ -141,6 +142,8 @@ pub struct Entry {
     pub kind: EntryKind,
     pub symbol: Option<SymbolId>,
     pub prompt: Option<PropertyId>,
+    /// All statements of this declaration, in order.
+    pub properties: Vec<PropertyId>,
     /// `visible if`.
     pub visibility: Option<ExprId>,
     /// All that it depends on, enclosing blocks included; `None` means nothing.
@@ -161,6 +164,7 @@ pub struct Entry {
 /// Everything that a tree of Kconfig files says.
 #[derive(Clone, Debug)]
 pub struct Graph {
+    pub(crate) edition: Edition,
     pub(crate) files: Vec<Arc<str>>,
     pub(crate) symbols: Vec<Symbol>,
     pub(crate) properties: Vec<Property>,
@@ -170,7 +174,7 @@ pub struct Graph {
     pub(crate) constants: FxHashMap<Arc<str>, SymbolId>,
     /// The symbol that is marked `modules`.
     pub(crate) modules: Option<SymbolId>,
-    /// Every symbol after those it depends on.
+    /// Every declared symbol behind all that its value depends on; first those that `modules` needs, and it.
     pub(crate) order: Vec<SymbolId>,
 }
 
@@ -180,8 +184,9 @@ impl Graph {
     pub const YES: SymbolId = SymbolId(2);
     pub const ROOT: EntryId = EntryId(0);
 
-    pub(crate) fn new() -> Graph {
+    pub(crate) fn new(edition: Edition) -> Graph {
         let mut graph = Graph {
+            edition,
             files: Vec::new(),
             symbols: Vec::new(),
             properties: Vec::new(),
@@ -199,6 +204,11 @@ impl Graph {
             graph.constants.insert(Arc::from(value.as_str()), id);
         }
         graph
+    }
+
+    /// The rules that the files were read by.
+    pub fn edition(&self) -> Edition {
+        self.edition
     }
 
     /// The value of one of the three logical constants.

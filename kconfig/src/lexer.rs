@@ -1,7 +1,7 @@
 //! Text of Kconfig files → statements, each a line's worth of tokens. Macros are expanded on the way, since they may
 //! change what the next line means.
 
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 use crate::{
     graph::FileId,
@@ -87,6 +87,8 @@ pub(crate) struct Buffer {
     position: usize,
     /// The line at `position`, from 1.
     line: u32,
+    /// The end of the line at some earlier position, found once a line.
+    line_end: Cell<usize>,
     /// The last statement was a help text: an assignment right behind one isn't recognised.
     after_help: bool,
 }
@@ -107,7 +109,7 @@ impl Buffer {
     pub(crate) fn new(file: FileId, name: Arc<str>, bytes: Vec<u8>) -> Buffer {
         let text = String::from_utf8(bytes)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-        Buffer { file, name, text, position: 0, line: 1, after_help: false }
+        Buffer { file, name, text, position: 0, line: 1, line_end: Cell::new(0), after_help: false }
     }
 
     /// The line that is read now.
@@ -124,8 +126,11 @@ impl Buffer {
     }
 
     fn rest_of_line(&self) -> &str {
-        let rest = self.rest();
-        &rest[..rest.find('\n').unwrap_or(rest.len())]
+        if self.line_end.get() <= self.position {
+            let rest = self.rest();
+            self.line_end.set(self.position + rest.find('\n').unwrap_or(rest.len()));
+        }
+        &self.text[self.position..self.line_end.get()]
     }
 
     /// The next statement that is not empty; `None` at the end of the file.

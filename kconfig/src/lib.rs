@@ -29,6 +29,7 @@
 //! ```
 
 mod check;
+mod edition;
 pub mod explain;
 mod expr;
 mod finalize;
@@ -45,6 +46,7 @@ mod simplify;
 mod solve;
 mod tristate;
 
+pub use edition::Edition;
 pub use expr::{Comparison, Expr, ExprId, Exprs};
 pub use graph::{
     Entry, EntryId, EntryKind, FileId, Graph, Place, Property, PropertyId, PropertyKind, Reverse, Symbol,
@@ -57,7 +59,8 @@ pub use request::{Fill, Request, Wanted};
 pub use solve::{Origin, Solution};
 pub use tristate::{Kind, Tristate};
 
-/// Reads the Kconfig file `path` and all that it sources.
+/// Reads the Kconfig file `path` and all that it sources, in the language of the kernel that `KERNELVERSION` names
+/// (see [`Edition::of`]).
 ///
 /// # Errors
 ///
@@ -73,6 +76,11 @@ pub fn parse(
         return Err(Rejected(messages));
     }
     finalize::finalize(&mut graph, &mut messages);
+    if graph.exprs().too_deep {
+        let text = "dependencies are nested too deeply, enclosing blocks included";
+        messages.push(Message::plain(Severity::Error, text));
+        return Err(Rejected(messages));
+    }
     check::graph(&mut graph, &mut messages);
     match failed(&messages) {
         true => Err(Rejected(messages)),

@@ -6,11 +6,11 @@ use rustc_hash::FxHashMap;
 use crate::host::Probes;
 
 /// References inside references inside references.
-const NESTING_LIMIT: usize = 200;
+const NESTING_LIMIT: usize = 500;
 /// Variables of variables: conf stops at as many of one name.
 const RECURSION_LIMIT: usize = 200;
-/// All text that expansion may make in reading one tree.
-const OUTPUT_LIMIT: usize = 1 << 26;
+/// All text that expansion may read and make in reading one tree, in bytes.
+const WORK_LIMIT: usize = 1 << 26;
 /// A function's name and arguments.
 const PARTS_LIMIT: usize = 16;
 /// conf reads as much of a command's output.
@@ -55,7 +55,7 @@ pub(crate) struct At<'a> {
 pub(crate) struct Macros {
     variables: FxHashMap<String, Variable>,
     pub said: Vec<Said>,
-    output: usize,
+    work: usize,
 }
 
 impl Macros {
@@ -80,14 +80,19 @@ impl Macros {
         };
         match self.variables.get_mut(name) {
             Some(variable) if appends => {
-                self.output += value.len();
                 variable.value.push(' ');
                 variable.value.push_str(&value);
             }
             Some(variable) => (variable.value, variable.flavor) = (value, flavor),
             None => _ = self.variables.insert(name.to_string(), Variable { value, flavor, in_use: 0 }),
         }
-        match self.output > OUTPUT_LIMIT {
+        Ok(())
+    }
+
+    /// Counts text, so that short files can't make endless work (variables that are twice others, and so on).
+    fn charge(&mut self, text: &str) -> Result<(), Stop> {
+        self.work += text.len() + 1;
+        match self.work > WORK_LIMIT {
             true => Err(Stop("expansion makes too much text".into())),
             false => Ok(()),
         }
@@ -101,7 +106,9 @@ impl Macros {
         at: At,
         probes: &mut dyn Probes,
     ) -> Result<(usize, String), Stop> {
-        self.dollar(text, &[], 0, at, probes)
+        let (taken, expansion) = self.dollar(text, &[], 0, at, probes)?;
+        self.charge(&expansion)?;
+        Ok((taken, expansion))
     }
 
     /// Expands a word with references in it, up to the first byte that can't be part of one.
@@ -116,7 +123,7 @@ impl Macros {
         let mut position = 0;
         while let Some(&byte) = text.as_bytes().get(position) {
             if byte == b'$' {
-                let (taken, expansion) = self.dollar(&text[position + 1..], &[], 0, at, probes)?;
+                let (taken, expansion) = self.expand_dollar(&text[position + 1..], at, probes)?;
                 word.push_str(&expansion);
                 position += 1 + taken;
             } else if is_part(byte) {
@@ -137,23 +144,18 @@ impl Macros {
         at: At,
         probes: &mut dyn Probes,
     ) -> Result<String, Stop> {
+        self.charge(text)?;
         let mut result = String::new();
         let mut rest = text;
         while let Some(dollar) = rest.find('$') {
             result.push_str(&rest[..dollar]);
             let (taken, expansion) = self.dollar(&rest[dollar + 1..], arguments, depth, at, probes)?;
             result.push_str(&expansion);
+            self.charge(&expansion)?;
             rest = &rest[dollar + 1 + taken..];
-            if self.output + result.len() > OUTPUT_LIMIT {
-                return Err(Stop("expansion makes too much text".into()));
-            }
         }
         result.push_str(rest);
-        self.output += result.len();
-        match self.output > OUTPUT_LIMIT {
-            true => Err(Stop("expansion makes too much text".into())),
-            false => Ok(result),
-        }
+        Ok(result)
     }
 
     fn dollar(

@@ -93,6 +93,31 @@ impl Solution<'_> {
         line
     }
 
+    /// What a person would be asked next, with what it is now (`listnewconfig`).
+    pub fn new_symbols(&self) -> String {
+        let graph = self.graph();
+        let mut out = String::new();
+        let mut pending = vec![Graph::ROOT];
+        while let Some(id) = pending.pop() {
+            if !self.is_shown(id) {
+                continue;
+            }
+            let below: Vec<EntryId> = graph.children(id).collect();
+            pending.extend(below.into_iter().rev());
+            let Some(symbol) = graph.entry(id).symbol else { continue };
+            if self.request().wanted(symbol).is_some() || !self.is_changeable(symbol) {
+                continue;
+            }
+            match self.value(symbol) {
+                "n" if graph.symbol(symbol).kind.is_logical() => {
+                    let _ = writeln!(out, "CONFIG_{}=n", graph.name(symbol));
+                }
+                _ => self.write_line(symbol, &mut out),
+            }
+        }
+        out
+    }
+
     /// Only what differs from the defaults (`savedefconfig`).
     pub fn defconfig(&self) -> String {
         let graph = self.graph();

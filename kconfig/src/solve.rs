@@ -1,12 +1,15 @@
 //! From what was asked for to what comes out, as conf reckons it.
 
 mod calculate;
+mod choice;
 mod defaults;
 
 use std::{cmp::Ordering, sync::Arc};
 
+use rustc_hash::FxHashSet;
+
 use crate::{
-    expr::{Comparison, Expr, ExprId},
+    expr::{self, Comparison, Expr, ExprId},
     graph::{EntryId, Graph, PropertyId, SymbolId},
     number::{self, Comparable},
     request::Request,
@@ -56,9 +59,17 @@ pub struct Solution<'g> {
     exprs: Vec<u8>,
     modules: Tristate,
     unmet: Vec<SymbolId>,
+    /// Choices whose member is known.
+    decided: FxHashSet<EntryId>,
+    /// Calculations inside calculations.
+    depth: usize,
 }
 
 const UNKNOWN: u8 = 3;
+
+/// In the graph's order a calculation finds everything that it needs, so only expressions nest. Circles of ranges
+/// alone could go deeper; what is beyond counts as nothing.
+const DEPTH_LIMIT: usize = expr::DEPTH_LIMIT as usize + 1000;
 
 impl<'g> Solution<'g> {
     pub(crate) fn of(request: Request<'g>) -> Solution<'g> {
@@ -70,13 +81,18 @@ impl<'g> Solution<'g> {
             exprs: vec![UNKNOWN; graph.exprs.len()],
             modules: Tristate::No,
             unmet: Vec::new(),
+            decided: FxHashSet::default(),
+            depth: 0,
         };
         if let Some(modules) = graph.modules {
+            let needed = graph.order.iter().take_while(|&&symbol| symbol != modules);
+            needed.for_each(|&symbol| solution.calculate(symbol));
             solution.calculate(modules);
             solution.modules = solution.values[modules.index()].logical;
             solution.values.iter_mut().for_each(|value| value.is_known = false);
             solution.exprs.fill(UNKNOWN);
             solution.unmet.clear();
+            solution.decided.clear();
         }
         for &symbol in &graph.order {
             solution.calculate(symbol);
@@ -189,6 +205,10 @@ impl<'g> Solution<'g> {
             2 => return Tristate::Yes,
             _ => {}
         }
+        if self.depth > DEPTH_LIMIT {
+            return Tristate::No;
+        }
+        self.depth += 1;
         let value = match self.graph.exprs.get(expr) {
             Expr::Symbol(symbol) => {
                 self.calculate(symbol);
@@ -209,6 +229,7 @@ impl<'g> Solution<'g> {
                 self.compared(comparison, left, right)
             }
         };
+        self.depth -= 1;
         self.exprs[expr.0 as usize] = value as u8;
         value
     }

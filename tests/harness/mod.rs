@@ -122,3 +122,13 @@ pub fn copy_tree(from: &Path, to: &Path) {
         }
     }
 }
+
+/// Where builds without --store keep their steps.
+pub fn store() -> PathBuf {
+    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    if let Some(store) = variable("VTLFORGE_STORE") {
+        return std::path::absolute(store).unwrap();
+    }
+    let cache = variable("XDG_CACHE_HOME").filter(|path| path.is_absolute());
+    cache.unwrap_or_else(|| std::env::home_dir().expect("a home folder").join(".cache")).join("vtlforge")
+}

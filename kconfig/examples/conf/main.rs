@@ -97,8 +97,7 @@ fn run() -> Result<(), Failed> {
         "oldaskconfig" => ask::everything(request),
         "oldconfig" | "syncconfig" => ask::what_is_new(request),
         "listnewconfig" => {
-            let solution = request.solve();
-            list_new(&solution);
+            print!("{}", request.solve().new_symbols());
             return Ok(());
         }
         _ => request.solve(),
@@ -209,23 +208,6 @@ fn warn_of_changes(wanted: &Request, solution: &Solution) {
             eprintln!("warning: user-provided values changed by Kconfig:");
         }
         eprintln!("  CONFIG_{}: {asked} -> {}", graph.name(symbol), solution.value(symbol));
-    }
-}
-
-fn list_new(solution: &Solution) {
-    let graph = solution.graph();
-    for entry in graph.below(Graph::ROOT) {
-        let Some(symbol) = graph.entry(entry).symbol else { continue };
-        if solution.request().wanted(symbol).is_some() || !solution.is_changeable(symbol) {
-            continue;
-        }
-        if !solution.is_shown(entry) {
-            continue;
-        }
-        match solution.line(symbol).strip_suffix(" is not set") {
-            Some(_) => println!("CONFIG_{}=n", graph.name(symbol)),
-            None => println!("{}", solution.line(symbol)),
-        }
     }
 }
 

@@ -1,5 +1,4 @@
-//! Symbols that depend on themselves. The search walks without recursion, since chains of dependencies can be long,
-//! and on the way puts every symbol behind those it depends on.
+//! Symbols that depend on themselves. The search walks without recursion, since chains of dependencies can be long.
 
 use crate::{
     expr::ExprId,
@@ -53,22 +52,11 @@ pub(super) struct Search<'g> {
     graph: &'g Graph,
     marks: Vec<Mark>,
     frames: Vec<Frame>,
-    order: Vec<SymbolId>,
 }
 
 impl<'g> Search<'g> {
     pub(super) fn new(graph: &'g Graph) -> Search<'g> {
-        Search {
-            graph,
-            marks: vec![Mark::New; graph.symbols.len()],
-            frames: Vec::new(),
-            order: Vec::with_capacity(graph.symbols.len()),
-        }
-    }
-
-    /// Every symbol that was reached, behind those it depends on, unless there are cycles.
-    pub(super) fn into_order(self) -> Vec<SymbolId> {
-        self.order
+        Search { graph, marks: vec![Mark::New; graph.symbols.len()], frames: Vec::new() }
     }
 
     /// Follows everything that `root` depends on; one cycle at most is reported.
@@ -147,15 +135,10 @@ impl<'g> Search<'g> {
             Then::Members(members, _) => {
                 for member in std::mem::take(members) {
                     self.marks[member.index()] = Mark::Done;
-                    self.order.push(member);
                 }
                 self.marks[symbol.index()] = Mark::Done;
-                self.order.push(symbol);
             }
-            Then::Finish => {
-                self.marks[symbol.index()] = Mark::Done;
-                self.order.push(symbol);
-            }
+            Then::Finish => self.marks[symbol.index()] = Mark::Done,
             Then::Nothing => {}
         }
         self.frames.pop();

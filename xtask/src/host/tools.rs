@@ -66,6 +66,7 @@ pub enum Tool {
     Sgdisk,
     Cpio,
     Zstd,
+    Pytest,
     Genimage,
 }
 
@@ -172,6 +173,7 @@ fn needed_for(host: Arch, purpose: Purpose) -> Vec<Tool> {
             T::Sgdisk,
             T::Cpio,
             T::Zstd,
+            T::Pytest,
             T::Make,
         ],
         Purpose::Bench => vec![T::Genimage, T::Make, T::Mdir, T::FsckFat],
@@ -224,6 +226,7 @@ pub fn facts(host: Arch, tool: Tool) -> Facts {
         Tool::Sgdisk => program("sgdisk", "tests check partition tables with it", "gdisk", "gdisk", "gptfdisk"),
         Tool::Cpio => program("cpio", "tests read the initramfs with it", "cpio", "cpio", "cpio"),
         Tool::Zstd => program("zstd", "tests unpack the initramfs with it", "zstd", "zstd", "zstd"),
+        Tool::Pytest => program("pytest", "runs the kernel's own tests of Kconfig", "python3-pytest", "python3-pytest", "python-pytest"),
         Tool::Genimage => program("genimage", "the benchmark packs the same disk with it", "genimage", "", ""),
     }
 }
