@@ -1,6 +1,8 @@
 //! Whole runs of the command line, as people see them: exit status, standard output, standard error.
 //! `UPDATE_EXPECT=1 cargo test -p xtask --test cli` writes the snapshots anew.
 
+#[path = "cli/diff.rs"]
+mod diff;
 #[path = "cli/guide.rs"]
 mod guide;
 mod harness;
