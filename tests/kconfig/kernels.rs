@@ -61,6 +61,10 @@ fn fetch() -> Plan {
     }
     fs::copy(harness::project().join("profiles/pins.yaml"), root.join("profiles/pins.yaml")).unwrap();
     harness::copy_tree(&harness::project().join("recipes"), &root.join("recipes"));
+    // A project has the two rules in any case; others would ask for more than is needed here.
+    let rules = "trust-level:\n  - {vtl: 0, off: [HYPERV_VTL_MODE], reason: it is a guest}\n  \
+                 - {vtl: 2, on: [HYPERV_VTL_MODE], reason: it is none}\ndeterminism: []\n";
+    fs::write(root.join("configs/rules.yaml"), rules).unwrap();
     fs::write(root.join("configs/smp.config"), "# Something that all of them have.\nCONFIG_SMP=y\n").unwrap();
     for version in VERSIONS {
         for (arch, _, console) in ARCHES {
