@@ -8,6 +8,8 @@
 mod cases;
 mod harness;
 
+#[path = "kconfig/explanations.rs"]
+mod explanations;
 #[path = "kconfig/fragments.rs"]
 mod fragments;
 #[path = "kconfig/judge.rs"]

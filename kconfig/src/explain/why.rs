@@ -185,7 +185,10 @@ impl<'g> Tracer<'_, 'g> {
         };
         if graph.symbol(id).entries.is_empty() {
             why.value = "n".into();
-            why.reasons.push(Reason::Unknown { did_you_mean: did_you_mean(graph, graph.name(id)) });
+            // What a condition mentions is spelled right: it belongs to another architecture.
+            let is_asked = self.open.is_empty();
+            let did_you_mean = if is_asked { did_you_mean(graph, graph.name(id)) } else { Vec::new() };
+            why.reasons.push(Reason::Unknown { did_you_mean });
         } else if self.open.contains(&id) || self.open.len() >= DEPTH_LIMIT {
             // Told already, or too far away from what was asked.
         } else {
