@@ -4,7 +4,7 @@ mod harness;
 
 use std::{fs, path::Path};
 
-use harness::{PROFILES, built, folder, judge};
+use harness::{PROFILES, built, folder, judge, run, xtask};
 
 const MIB: u64 = 1 << 20;
 
@@ -196,6 +196,19 @@ fn configurations_keep_the_trust_level() {
         let config = fs::read_to_string(built(profile).join("kernel.config")).unwrap();
         let is_vtl2 = profile.ends_with("vtl2");
         assert_eq!(config.contains("\nCONFIG_HYPERV_VTL_MODE=y\n"), is_vtl2, "{profile}");
+    }
+}
+
+#[test]
+fn configurations_break_no_rule() {
+    for profile in PROFILES {
+        let config = built(profile).join("kernel.config");
+        let mut command = xtask();
+        command
+            .args(["config", "lint", "--vtl", &profile[profile.len() - 1..], "--format", "json"])
+            .arg(config);
+        let said: serde_json::Value = serde_json::from_str(&run(&mut command).expect(profile)).unwrap();
+        assert_eq!(said["findings"], serde_json::json!([]), "{profile}: {said:#}");
     }
 }
 

@@ -76,14 +76,22 @@ fn archive_source(file: &Path, sha256: &str) -> String {
 #[test]
 fn a_tarball_is_fetched_checked_unpacked_and_built() {
     let (file, sha256) = tarball("source-tarball");
-    let said = Project::new("archive", &archive_source(&file, &sha256), &[]).xtask(&["config", "check"]);
+    let said = Project::new("archive", &archive_source(&file, &sha256), &[]).xtask(&[
+        "config",
+        "check",
+        "--with-conf",
+    ]);
     assert_eq!(said.status, 1, "{}", said.stderr);
     for part in ["done   fetch linux-tiny.tar.gz", "done   unpack linux-tiny.tar.gz", "this is no kernel"] {
         assert!(said.stderr.contains(part), "no {part:?} in\n{}", said.stderr);
     }
 
     let wrong = sha256.chars().rev().collect::<String>();
-    let said = Project::new("archive-wrong", &archive_source(&file, &wrong), &[]).xtask(&["config", "check"]);
+    let said = Project::new("archive-wrong", &archive_source(&file, &wrong), &[]).xtask(&[
+        "config",
+        "check",
+        "--with-conf",
+    ]);
     assert_eq!(said.status, 1);
     assert!(said.stderr.contains(&sha256), "the digest found is not named:\n{}", said.stderr);
     assert!(said.stderr.contains(&wrong), "the digest wanted is not named:\n{}", said.stderr);
@@ -98,7 +106,7 @@ fn a_patch_that_does_not_apply_is_named_with_file_and_hunk() {
         --- a/init/main.c\n+++ b/init/main.c\n@@ -3,3 +3,3 @@\n three\n-four\n+vier\n five\n@@ -6,2 +6,2 @@\n six\n-eight\n+acht\n-- \n2.0\n";
     let patches = [("0001-good.patch", good), ("0002-bad.patch", bad)];
     let project = Project::new("patched", &archive_source(&file, &sha256), &patches);
-    let said = project.xtask(&["config", "check"]);
+    let said = project.xtask(&["config", "check", "--with-conf"]);
     assert_eq!(said.status, 1);
     for part in ["0002-bad.patch", "Count in German", "init/main.c", "hunk 2"] {
         assert!(said.stderr.contains(part), "no {part:?} in\n{}", said.stderr);
@@ -122,13 +130,13 @@ fn a_git_revision_is_fetched_and_exported() {
     let source = |revision: &str| {
         format!("{{git: {{url: \"file://{}\", revision: {revision}}}}}", repository.display())
     };
-    let said = Project::new("git", &source(&revision), &[]).xtask(&["config", "check"]);
+    let said = Project::new("git", &source(&revision), &[]).xtask(&["config", "check", "--with-conf"]);
     let fetched = format!("done   fetch git {}", &revision[..12]);
     assert!(said.stderr.contains(&fetched), "{}", said.stderr);
     assert!(said.stderr.contains("this is no kernel"), "{}", said.stderr);
 
     let unknown = "0123456789012345678901234567890123456789";
-    let said = Project::new("git-unknown", &source(unknown), &[]).xtask(&["config", "check"]);
+    let said = Project::new("git-unknown", &source(unknown), &[]).xtask(&["config", "check", "--with-conf"]);
     assert_eq!(said.status, 1);
     assert!(said.stderr.contains(unknown) && said.stderr.contains("hint:"), "{}", said.stderr);
 }
@@ -145,7 +153,7 @@ fn a_local_tree_is_built_where_it_is_and_runs_every_time() {
             ["resolve-kconfig", "build-kernel"].contains(&step["action"]["kind"].as_str().unwrap());
         assert_eq!(step["status"] == "always", is_local, "{}", step["name"]);
     }
-    let said = project.xtask(&["config", "check"]);
+    let said = project.xtask(&["config", "check", "--with-conf"]);
     assert!(said.stderr.contains("reads a local tree"), "{}", said.stderr);
     assert!(said.stderr.contains("this is no kernel"), "{}", said.stderr);
 }

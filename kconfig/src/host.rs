@@ -72,6 +72,15 @@ impl<P: Probes> Recorder<P> {
         Recorder { inner, answers, asked: 0 }
     }
 
+    /// Who is asked what has no answer yet.
+    pub fn inner(&self) -> &P {
+        &self.inner
+    }
+
+    pub fn inner_mut(&mut self) -> &mut P {
+        &mut self.inner
+    }
+
     /// How many commands had no answer yet.
     pub fn asked(&self) -> usize {
         self.asked

@@ -30,6 +30,7 @@
 
 mod check;
 mod edition;
+pub mod explain;
 mod expr;
 mod finalize;
 mod graph;

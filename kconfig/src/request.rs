@@ -54,6 +54,8 @@ pub struct Request<'g> {
     wanted: Vec<Option<Wanted>>,
     /// Members of each choice, the one that was asked for last first.
     priorities: FxHashMap<EntryId, Vec<SymbolId>>,
+    /// Is off, whatever is asked for or selects it: to see what depends on it.
+    pub(crate) banned: Option<SymbolId>,
 }
 
 impl<'g> Request<'g> {
@@ -62,7 +64,7 @@ impl<'g> Request<'g> {
         let choices = graph.entries.iter().enumerate().filter(|(_, entry)| entry.kind == EntryKind::Choice);
         let priorities =
             choices.map(|(number, entry)| (EntryId::new(number), entry.members.clone())).collect();
-        Request { graph, wanted: vec![None; graph.symbols.len()], priorities }
+        Request { graph, wanted: vec![None; graph.symbols.len()], priorities, banned: None }
     }
 
     pub fn graph(&self) -> &'g Graph {
@@ -111,6 +113,12 @@ impl<'g> Request<'g> {
     /// Forgets what was asked of the symbol.
     pub fn forget(&mut self, symbol: SymbolId) {
         self.wanted[symbol.index()] = None;
+    }
+
+    /// Takes the symbol away, against all that asks for it or selects it. No configuration can be made so; it shows
+    /// what the symbol holds up.
+    pub fn ban(&mut self, symbol: SymbolId) {
+        self.banned = Some(symbol);
     }
 
     /// If the symbol is a member of a choice: what is asked of it counts more than what is asked of the others.

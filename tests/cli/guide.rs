@@ -29,6 +29,10 @@ fn examples_are_taken_as_they_stand() {
     for profile in ["paravisor", "my-guest"] {
         project.run(&["explain", profile]).expect(profile);
     }
+    let stay = "trust-level:\n  - {vtl: 0, off: [HYPERV_VTL_MODE], reason: a}\n  \
+                - {vtl: 2, on: [HYPERV_VTL_MODE], reason: b}\n";
+    project.write("configs/rules.yaml", &example("needs-linux").replace("trust-level:\n", stay));
+    project.run(&["plan", "paravisor"]).expect("the rules");
 }
 
 #[test]
@@ -40,7 +44,7 @@ fn every_verb_and_key_is_explained() {
         assert!(guide.contains(&heading) || *verb == "pins", "nothing about the verb {verb}");
     }
     let mut keys = Vec::new();
-    for schema in ["profile", "recipe", "pins"] {
+    for schema in ["profile", "recipe", "pins", "rules"] {
         let path = harness::project().join(format!("profiles/schema/{schema}.schema.json"));
         names(&serde_json::from_slice(&fs::read(path).unwrap()).unwrap(), &mut keys);
     }

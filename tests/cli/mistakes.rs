@@ -159,7 +159,7 @@ fn what_cannot_be_understood() {
             expect![[r#"
                 status 1
                 --- stderr
-                error: name two different profiles
+                error: name two different configurations
             "#]],
         ),
         case(
@@ -192,7 +192,7 @@ fn what_cannot_be_understood() {
                 status 2
                 --- stderr
                 error: invalid value 'packing' for '[WHICH]...'
-                  [possible values: noop, pack, compile, kernel]
+                  [possible values: noop, pack, kconfig, compile, kernel]
 
                   tip: a similar value exists: 'pack'
 

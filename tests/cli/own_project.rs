@@ -81,7 +81,7 @@ impl OwnProject {
         fs::write(path, text).unwrap();
     }
 
-    fn edit(&self, edit: &Edit) {
+    pub fn edit(&self, edit: &Edit) {
         match edit {
             Edit::Write(path, text) => self.write(path, text),
             Edit::Replace(path, from, to) => {
@@ -111,7 +111,9 @@ impl OwnProject {
     fn shown(&self, text: &str) -> String {
         let path = self.folder.path().canonicalize().unwrap();
         let text = text.replace(path.to_str().unwrap(), "TMP");
-        hide_digests(&hide_pins(&text))
+        // Rules come and go, and lines move.
+        let rules = regex_lite::Regex::new(r"configs/rules\.yaml:[0-9]+:[0-9]+").unwrap();
+        hide_digests(&hide_pins(&rules.replace_all(&text, "configs/rules.yaml:LINE")))
     }
 }
 

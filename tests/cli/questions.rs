@@ -157,7 +157,7 @@ fn explanations() {
                 status 0
                 --- stdout
                 CONFIG_NR_CPUS: asked for as 8, configs/one.config:5:1
-                the configuration has not been resolved yet: `cargo xtask config resolve mine` does it
+                the kernel's source isn't in the store yet: `cargo xtask config check mine` brings it
             "#]],
         ),
         case(
@@ -167,7 +167,7 @@ fn explanations() {
                 status 0
                 --- stdout
                 CONFIG_NR_CPUS: asked for as 8, configs/one.config:5:1
-                the configuration has not been resolved yet: `cargo xtask config resolve mine` does it
+                the kernel's source isn't in the store yet: `cargo xtask config check mine` brings it
             "#]],
         ),
         case(
@@ -177,7 +177,7 @@ fn explanations() {
                 status 0
                 --- stdout
                 CONFIG_NUMA: no fragment of mine asks for it
-                the configuration has not been resolved yet: `cargo xtask config resolve mine` does it
+                the kernel's source isn't in the store yet: `cargo xtask config check mine` brings it
             "#]],
         ),
         case(

@@ -3,6 +3,8 @@
 
 mod device_tree;
 mod disk;
+mod doomed;
+mod engine;
 mod initramfs;
 mod kconfig;
 mod kernel;
@@ -31,6 +33,9 @@ use crate::{
     store::{FileMemo, StepRecord, Store},
 };
 
+pub use doomed::refuse_doomed;
+pub use engine::{Engines, KernelTree, engine, kernel_tree};
+pub use kconfig::{Demands, Refused, judge};
 pub use last::LastBuild;
 pub use schedule::{DAMAGE_LIMIT, Forecast, discard, execute, forecast};
 pub use sources::check_offline;

@@ -1,18 +1,23 @@
 //! What this tool knows about configuring and building Linux, as values: fragments and their composition,
-//! the judgement over the kernel's answer, make's command lines, and the reading of make's log. Nothing here
-//! starts a process; apart from [`kconfig_text::read_tree`], which reads a source tree to explain a failure,
-//! nothing here touches a file. The Kconfig language itself is the kernel's affair: it resolves, this module
-//! compares.
+//! the judgement over the kernel's answer, make's command lines, and the reading of make's log. Files and processes
+//! are touched in two places: [`engine`] reads a source tree's Kconfig files and asks the tools what those want to
+//! know; [`elsewhere`] looks for symbols of other architectures. The language itself is the crate `kconfig`'s.
 
+pub mod agreement;
+pub mod asked;
 pub mod command;
 pub mod compose;
+pub mod difference;
 pub mod dot_config;
+pub mod elsewhere;
+pub mod engine;
+pub mod environment;
 pub mod fragment;
 pub mod image;
-pub mod kconfig_text;
+pub mod lint;
 pub mod make_output;
 pub mod progress;
-pub mod trust_level;
+mod text;
 pub mod value;
 pub mod verify;
 

@@ -51,6 +51,7 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
+    signals::end_with_the_reader();
     match run(CommandLine::parse().verb) {
         Ok(status) => status,
         Err(error) => {
@@ -65,7 +66,7 @@ fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::BuildImage(arguments) => verbs::build_image::run(&arguments)?,
         Verb::Plan(arguments) => verbs::plan::run(&arguments)?,
         Verb::Explain(arguments) => verbs::explain::run(&arguments)?,
-        Verb::Config(arguments) => verbs::config::run(&arguments)?,
+        Verb::Config(arguments) => return verbs::config::run(&arguments),
         Verb::Doctor(arguments) => return verbs::doctor::run(&arguments),
         Verb::Pins(arguments) => return verbs::pins::run(&arguments),
         Verb::Schema(arguments) => verbs::schema::run(&arguments)?,

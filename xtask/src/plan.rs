@@ -77,7 +77,20 @@ impl Plan {
 
     /// The part of the plan that steps accepted by `wanted` need, without artifacts.
     pub fn only(&self, wanted: impl Fn(&Action) -> bool) -> Plan {
-        let needed = self.closure(|number| wanted(&self.steps[number].action));
+        self.part(&self.closure(|number| wanted(&self.steps[number].action)))
+    }
+
+    /// The part of the plan that has to come before steps accepted by `wanted`, and the number there of each step.
+    pub fn before(&self, wanted: impl Fn(&Action) -> bool) -> (Plan, BTreeMap<usize, usize>) {
+        let is_wanted = |number: usize| wanted(&self.steps[number].action);
+        let mut needed = self.closure(is_wanted);
+        needed.retain(|&number| !is_wanted(number));
+        let numbers = needed.iter().enumerate().map(|(new, &old)| (old, new)).collect();
+        (self.part(&needed), numbers)
+    }
+
+    /// These steps, which read outputs of each other alone.
+    fn part(&self, needed: &[usize]) -> Plan {
         let number_of = |old: usize| needed.iter().position(|&number| number == old).expect("in the closure");
         let renumbered = needed.iter().map(|&number| {
             let mut step = self.steps[number].clone();

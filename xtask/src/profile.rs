@@ -20,7 +20,7 @@ mod tests;
 
 pub use explain::explain;
 pub use files::Project;
-pub use load::{load, load_all, rust_packages};
+pub use load::{kernel_pins, lint_rules, load, load_all, rust_packages, with_kernel};
 pub use scalar::*;
 pub use schema::schemas;
 pub use spec::Spec;

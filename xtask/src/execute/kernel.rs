@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::atomic::AtomicBool,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -38,7 +39,7 @@ pub fn build(job: &Job, arch: Arch) -> Result<Vec<(&'static str, OutputKind)>> {
             job.progress.update(u64::from(progress.objects), Some(expected), Unit::Objects);
         }
     };
-    make(job, &build.build()?, Some(&mut on_line))?;
+    make(job, &build.build()?, &job.context.cancelled, Some(&mut on_line))?;
     counts.remember(&job.step.name, u64::from(progress.objects));
     if progress.warnings > 0 {
         job.progress.note(&format!("{} warnings, see the log", progress.warnings));
@@ -114,8 +115,13 @@ pub fn describe(job: &Job, arch: Arch, build: &Path) -> KernelBuild {
     }
 }
 
-/// Runs make; its failure is told by the first real error in the log.
-pub fn make(job: &Job, invocation: &Invocation, on_line: Option<&mut dyn FnMut(&str)>) -> Result<()> {
+/// Runs make until it ends or `stop` is set; its failure is told by the first real error in the log.
+pub fn make(
+    job: &Job,
+    invocation: &Invocation,
+    stop: &AtomicBool,
+    on_line: Option<&mut dyn FnMut(&str)>,
+) -> Result<()> {
     let host = job.context.tools.host();
     let program = host.find(invocation.program).with_context(|| {
         format!("{} is not installed\n  hint: `cargo xtask doctor` lists what is missing", invocation.program)
@@ -124,7 +130,7 @@ pub fn make(job: &Job, invocation: &Invocation, on_line: Option<&mut dyn FnMut(&
         .args(&invocation.arguments)
         .envs(invocation.environment.iter().map(|(name, value)| (*name, value)));
     let log = job.work.log();
-    let limits = Limits { timeout: None, cancel: Some(&job.context.cancelled) };
+    let limits = Limits { timeout: None, cancel: Some(stop) };
     let result = command.run(&log, limits, on_line);
     match result {
         Ok(()) => Ok(()),

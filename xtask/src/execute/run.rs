@@ -26,6 +26,9 @@ pub struct Job<'a> {
     pub step: &'a Step,
     /// Role → absolute path.
     pub inputs: BTreeMap<String, PathBuf>,
+    /// The steps before, as far as this one reads them.
+    pub upstream: &'a BTreeMap<usize, (Digest, StepRecord)>,
+    pub plan: &'a Plan,
     pub work: &'a WorkDir,
     pub progress: &'a StepProgress,
 }
@@ -195,7 +198,7 @@ fn run(
     progress: &StepProgress,
 ) -> Result<StepRecord> {
     let inputs = inputs(context, plan, step, upstream)?;
-    let job = Job { context, step, inputs, work, progress };
+    let job = Job { context, step, inputs, upstream, plan, work, progress };
     let outputs = dispatch(&job)?;
     let mut record = StepRecord { outputs: Vec::new() };
     for (name, kind) in outputs {
@@ -220,8 +223,9 @@ fn dispatch(job: &Job) -> Result<Vec<(&'static str, OutputKind)>> {
         Action::ExtractMember { member } => sources::extract_member(job, member),
         Action::UnpackSource { from, patches } => sources::unpack_source(job, from, patches),
         Action::UnpackDebs => sources::unpack_debs(job),
-        Action::ResolveKconfig { arch, vtl, all_config, composed } => {
-            kconfig::resolve(job, *arch, *vtl, all_config, composed)
+        Action::ResolveKconfig { arch, vtl, all_config, rules, composed } => {
+            let demands = kconfig::Demands { arch: *arch, vtl: *vtl, composed, rules, command_line: None };
+            kconfig::resolve(job, all_config, &demands)
         }
         Action::BuildKernel { arch } => kernel::build(job, *arch),
         Action::EmitDtb { arch, machine, cpus, memory_bytes, command_line } => {

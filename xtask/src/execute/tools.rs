@@ -50,8 +50,13 @@ impl Tools {
 
     /// Fails with every tool of the plan that can't be found, at once.
     pub fn check(&self, plan: &Plan) -> Result<()> {
-        let subjects: BTreeSet<&Subject> = plan.steps.iter().flat_map(|step| &step.tools).collect();
-        let subjects: Vec<Subject> = subjects.into_iter().cloned().collect();
+        self.require(plan.steps.iter().flat_map(|step| step.tools.clone()))
+    }
+
+    /// The same for these tools.
+    pub fn require(&self, subjects: impl IntoIterator<Item = Subject>) -> Result<()> {
+        let subjects: BTreeSet<Subject> = subjects.into_iter().collect();
+        let subjects: Vec<Subject> = subjects.into_iter().collect();
         if let Err(errors) = identify_all(&self.host, &mut self.memo(), &subjects) {
             // One hint for all of them in place of each one's own.
             let text: Vec<String> = errors.iter().map(ToString::to_string).collect();

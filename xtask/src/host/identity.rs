@@ -90,6 +90,13 @@ pub fn kernel_subjects(host: Arch, target: Arch) -> Vec<Subject> {
     subjects
 }
 
+/// All that the commands in a kernel's Kconfig files ask about, as far as it is one tool each.
+pub fn kconfig_subjects(host: Arch, target: Arch) -> Vec<Subject> {
+    let prefix = cross_prefix(host, target);
+    let programs = ["ar", "ld", "nm", "objcopy"].map(|name| Subject::Program(format!("{prefix}{name}")));
+    [Subject::Compiler(format!("{prefix}gcc"))].into_iter().chain(programs).collect()
+}
+
 /// All that shapes a Rust payload of `arch`, built for a Rust target triple by the user's toolchain. Without a
 /// target, the compiler comes from pinned packages, whose digests stand for it, and is not among the subjects.
 pub fn payload_subjects(host: Arch, arch: Arch, target: Option<&str>) -> Vec<Subject> {

@@ -54,6 +54,11 @@ impl KernelBuild {
         self.make([format!("KCONFIG_ALLCONFIG={allconfig}"), "allnoconfig".into()])
     }
 
+    /// Gives every symbol that the .config in the build directory doesn't mention its default.
+    pub fn complete(&self) -> Result<Invocation, BadPath> {
+        self.make(["olddefconfig".into()])
+    }
+
     /// Builds the kernel image and vmlinux with the .config that is there.
     pub fn build(&self) -> Result<Invocation, BadPath> {
         let image = image::kernel_image(self.arch);
@@ -66,25 +71,34 @@ impl KernelBuild {
         let build = plain("build directory", &self.build)?;
         let maps = prefix_maps(source, build);
         let mut arguments = vec!["-C".into(), source.into(), format!("O={build}")];
-        arguments.extend([
-            format!("ARCH={}", kernel_arch(self.arch)),
-            format!("CROSS_COMPILE={}", cross_prefix(self.host, self.arch)),
-            // No suffix of the release from the state of a git checkout.
-            "LOCALVERSION=".into(),
-            // .config records the versions of these two if they are found, and the image embeds .config.
-            "RUSTC=false".into(),
-            "PAHOLE=false".into(),
-        ]);
+        arguments.extend(self.settings().map(|(name, value)| format!("{name}={value}")));
         arguments.extend(IDENTITY.map(|(name, value)| format!("{name}={value}")));
         arguments.extend([format!("KCFLAGS={maps}"), format!("KAFLAGS={maps}")]);
         arguments.extend(own);
-        let environment = vec![
+        Ok(Invocation { program: "make", arguments, environment: self.environment() })
+    }
+
+    /// What make is told of the kernel and of the tools, whatever its target.
+    pub fn settings(&self) -> [(&'static str, &'static str); 5] {
+        [
+            ("ARCH", kernel_arch(self.arch)),
+            ("CROSS_COMPILE", cross_prefix(self.host, self.arch)),
+            // No suffix of the release from the state of a git checkout.
+            ("LOCALVERSION", ""),
+            // .config records the versions of these two if they are found, and the image embeds .config.
+            ("RUSTC", "false"),
+            ("PAHOLE", "false"),
+        ]
+    }
+
+    /// The whole environment of make.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![
             ("PATH", self.search_path.clone()),
             ("LC_ALL", "C".into()),
             ("TZ", "UTC".into()),
             ("SOURCE_DATE_EPOCH", "0".into()),
-        ];
-        Ok(Invocation { program: "make", arguments, environment })
+        ]
     }
 }
 
@@ -119,7 +133,7 @@ fn prefix_maps(source: &str, build: &str) -> String {
 }
 
 /// `path` as text, if make and the shells that it starts take it without quoting.
-fn plain<'a>(role: &'static str, path: &'a Path) -> Result<&'a str, BadPath> {
+pub(super) fn plain<'a>(role: &'static str, path: &'a Path) -> Result<&'a str, BadPath> {
     let text = path.to_str().ok_or_else(|| BadPath::NotUtf8 { role, path: path.into() })?;
     if !path.is_absolute() {
         return Err(BadPath::Relative { role, path: path.into() });

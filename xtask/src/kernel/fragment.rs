@@ -12,9 +12,12 @@ mod tests;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::Value;
+use super::{
+    Value,
+    text::{self, BYTE_ORDER_MARK},
+};
 use document::{Origin, Problem, Problems};
-use line::{BYTE_ORDER_MARK, Line};
+use line::Line;
 
 /// The requests of one file, in its order, each symbol once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,9 +44,9 @@ pub struct Request {
 /// that rules over several fragments can be checked in the same run.
 pub fn parse(file: &Arc<str>, bytes: &[u8]) -> (Fragment, Problems) {
     let mut reader = Reader::new(file);
-    match std::str::from_utf8(bytes) {
+    match text::utf8(file, bytes) {
         Ok(text) => reader.read(text),
-        Err(error) => reader.not_utf8(bytes, error.valid_up_to()),
+        Err(problem) => reader.problems.push(problem),
     }
     (Fragment { file: file.clone(), requests: reader.requests }, reader.problems)
 }
@@ -81,7 +84,7 @@ impl<'a> Reader<'a> {
 
     fn read(&mut self, text: &str) {
         if text.contains("\r\n") {
-            self.carriage_returns(text);
+            self.problems.0.extend(text::carriage_returns(self.file, text));
         }
         let mut number = 0;
         for line in text.lines() {
@@ -169,29 +172,5 @@ impl<'a> Reader<'a> {
                     .hint("put it right above the symbol it is about, once for each symbol");
             self.problems.push(problem);
         }
-    }
-
-    /// One problem a file: its lines all end the same way.
-    fn carriage_returns(&mut self, text: &str) {
-        let (index, line) =
-            text.split('\n').enumerate().find(|(_, line)| line.ends_with('\r')).unwrap_or_default();
-        let line = line.trim_end_matches('\r');
-        let origin = Origin::new(self.file, index as u32 + 1, line.chars().count() as u32 + 1);
-        let problem = Problem::new(origin, "lines end in carriage return and line feed (DOS line ends)")
-            .excerpt(line)
-            .hint(format!("convert the file: sed -i 's/\\r$//' {}", self.file));
-        self.problems.push(problem);
-    }
-
-    fn not_utf8(&mut self, bytes: &[u8], valid_up_to: usize) {
-        let before = String::from_utf8_lossy(&bytes[..valid_up_to]).into_owned();
-        let line = before.matches('\n').count() as u32 + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() as u32 + 1;
-        let start = before.rfind('\n').map_or(0, |at| at + 1);
-        let end = bytes[start..].iter().position(|&b| b == b'\n').map_or(bytes.len(), |at| start + at);
-        let problem = Problem::new(Origin::new(self.file, line, column), "not UTF-8 text")
-            .excerpt(String::from_utf8_lossy(&bytes[start..end]))
-            .hint("save the file in UTF-8");
-        self.problems.push(problem);
     }
 }

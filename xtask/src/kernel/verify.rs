@@ -1,42 +1,37 @@
-//! Did every request survive? The final .config compared with the composed fragments, and for what was
-//! lost, the law that the kernel's Kconfig files state. The law is quoted beside the values it speaks of, not
-//! solved.
+//! Did every request survive? The final .config compared with the composed fragments, and for what was lost, why, and
+//! the smallest change that would save it.
 
 mod report;
 #[cfg(test)]
 mod tests;
 
-use std::io;
-
-use document::did_you_mean;
+use kconfig::{
+    Graph,
+    explain::{Reason, Remedy, Search, Why, did_you_mean, remedy, why},
+};
 use serde::Serialize;
 use thiserror::Error;
 
 use super::{
     Composed, DotConfig, Value,
+    asked::{self, bare},
     fragment::Request,
-    kconfig_text::{Definition, KconfigText, Selector},
 };
-
-#[derive(Debug, Error)]
-pub enum VerifyError {
-    #[error("{0}")]
-    Lost(LostSymbols),
-    /// Symbols were lost, and the tree that would say why cannot be read.
-    #[error("{lost}  the Kconfig files that would explain this cannot be read: {error}")]
-    NoExplanation { lost: LostSymbols, error: io::Error },
-}
 
 /// Every request that the kernel's configuration did not honour. Its Display is a table for people; serde
 /// gives the same for programs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Error)]
+#[serde(rename_all = "kebab-case")]
 pub struct LostSymbols {
     /// How many symbols the fragments ask for.
     pub requested: usize,
     pub lost: Vec<LostSymbol>,
+    /// What would save all of them; `None`: not known, or there is nothing to be done with lines of fragments.
+    pub remedy: Option<Remedy>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct LostSymbol {
     /// With prefix.
     pub symbol: String,
@@ -45,61 +40,22 @@ pub struct LostSymbol {
     pub got: Option<Value>,
     /// file:line of the fragment.
     pub fragment: String,
-    /// Why, as far as the Kconfig files say; `None` if they were not read.
-    pub law: Option<Law>,
+    /// `None` if the Kconfig files were not read.
+    pub why: Option<Why>,
+    /// file:line of the tree where a symbol is declared for other architectures only.
+    pub elsewhere: Option<String>,
 }
 
-/// What the kernel's Kconfig files say about one symbol.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", tag = "kind")]
-pub enum Law {
-    Unknown {
-        /// A symbol of similar name, with prefix.
-        did_you_mean: Option<String>,
-    },
-    /// Defined, but only in a file that this architecture does not read.
-    Elsewhere { place: String },
-    Defined {
-        definitions: Vec<Definition>,
-        /// Symbols that are on and select this one; only where it was to be off.
-        selected_by: Vec<Selector>,
-        /// The member that is on in the choice of which this symbol is another member.
-        chosen: Option<String>,
-        /// Every symbol that the conditions mention.
-        values: Vec<FinalValue>,
-    },
-}
-
-/// A symbol, without prefix, in the final configuration; `n` if that does not mention it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FinalValue {
-    pub symbol: String,
-    pub value: Value,
-}
-
-/// Compares every request with the final configuration. `read_kconfig` is called only if something was lost.
-pub fn verify(
-    composed: &Composed,
-    dot_config: &DotConfig,
-    read_kconfig: impl FnOnce() -> io::Result<KconfigText>,
-) -> Result<(), VerifyError> {
+/// Compares every request with the final configuration.
+pub fn verify(composed: &Composed, dot_config: &DotConfig) -> Result<(), LostSymbols> {
     let lost: Vec<LostSymbol> = composed
         .requests()
         .filter(|request| !honoured(&request.value, dot_config.get(&request.symbol)))
         .map(|request| lost_symbol(request, dot_config))
         .collect();
-    if lost.is_empty() {
-        return Ok(());
-    }
-    let mut lost = LostSymbols { requested: composed.len(), lost };
-    match read_kconfig() {
-        Ok(kconfig) => {
-            for symbol in &mut lost.lost {
-                symbol.law = Some(law(symbol, dot_config, &kconfig));
-            }
-            Err(VerifyError::Lost(lost))
-        }
-        Err(error) => Err(VerifyError::NoExplanation { lost, error }),
+    match lost.is_empty() {
+        true => Ok(()),
+        false => Err(LostSymbols { requested: composed.len(), lost, remedy: None }),
     }
 }
 
@@ -113,75 +69,53 @@ fn lost_symbol(request: &Request, dot_config: &DotConfig) -> LostSymbol {
         symbol: request.symbol.clone(),
         wanted: request.value.clone(),
         got: dot_config.get(&request.symbol).cloned(),
-        fragment: format!("{}:{}", request.origin.file, request.origin.line),
-        law: None,
+        fragment: asked::place(request),
+        why: None,
+        elsewhere: None,
     }
 }
 
-fn law(lost: &LostSymbol, dot_config: &DotConfig, kconfig: &KconfigText) -> Law {
+impl LostSymbols {
+    /// The same with reasons, from the Kconfig files of the kernel that lost them. `elsewhere` finds the place where
+    /// a symbol is declared that the graph doesn't have.
+    pub fn explained(
+        mut self,
+        graph: &Graph,
+        composed: &Composed,
+        elsewhere: impl Fn(&str) -> Option<String>,
+    ) -> LostSymbols {
+        let requests = asked::requests(graph, composed);
+        let solution = requests.solve();
+        let mut targets = Vec::new();
+        for lost in &mut self.lost {
+            let name = bare(&lost.symbol);
+            let Some(symbol) = graph.declared(name) else {
+                lost.why = Some(unknown(graph, lost));
+                lost.elsewhere = elsewhere(name);
+                continue;
+            };
+            if let Some(asked) = requests.get(symbol) {
+                lost.why = Some(why(&requests, &solution, symbol, &asked.wanted));
+                targets.push(symbol);
+            }
+        }
+        if !targets.is_empty() {
+            let found = remedy(&requests, &targets, Search::default());
+            // A number may be the right one, and only written otherwise.
+            let says_something = !matches!(&found, Remedy::Lines { lines, .. } if lines.is_empty());
+            self.remedy = Some(found).filter(|_| says_something);
+        }
+        self
+    }
+}
+
+fn unknown(graph: &Graph, lost: &LostSymbol) -> Why {
     let name = bare(&lost.symbol);
-    let definitions = kconfig.definitions(name).to_vec();
-    if definitions.is_empty() {
-        return match kconfig.elsewhere(name) {
-            Some(place) => Law::Elsewhere { place: place.into() },
-            None => {
-                let close = did_you_mean(name, kconfig.symbols());
-                Law::Unknown { did_you_mean: close.map(|close| format!("CONFIG_{close}")) }
-            }
-        };
+    Why {
+        symbol: name.to_string(),
+        value: "n".into(),
+        needed: Some(lost.wanted.to_string()),
+        asked: Some((lost.fragment.clone(), lost.wanted.to_string())),
+        reasons: vec![Reason::Unknown { did_you_mean: did_you_mean(graph, name) }],
     }
-    let raised =
-        matches!((&lost.wanted, &lost.got), (Value::No | Value::Module, Some(Value::Yes | Value::Module)));
-    let selectors = if raised { kconfig.selectors(name) } else { &[] };
-    let selected_by =
-        selectors.iter().filter(|selector| is_on(&selector.symbol, dot_config)).cloned().collect();
-    let mut siblings =
-        definitions.iter().filter_map(|definition| kconfig.choice_members(definition.choice?)).flatten();
-    let chosen = siblings.find(|sibling| *sibling != name && is_on(sibling, dot_config)).cloned();
-    let values = values(&definitions, dot_config);
-    Law::Defined { definitions, selected_by, chosen, values }
-}
-
-/// `name` without prefix.
-fn is_on(name: &str, dot_config: &DotConfig) -> bool {
-    matches!(dot_config.get(&format!("CONFIG_{name}")), Some(Value::Yes | Value::Module))
-}
-
-/// The final values of what the conditions mention, in the order of mention.
-fn values(definitions: &[Definition], dot_config: &DotConfig) -> Vec<FinalValue> {
-    let mut found: Vec<FinalValue> = Vec::new();
-    for condition in definitions.iter().flat_map(Definition::conditions) {
-        for symbol in mentioned(condition) {
-            if !found.iter().any(|known| known.symbol == symbol) {
-                let value = dot_config.get(&format!("CONFIG_{symbol}")).cloned().unwrap_or(Value::No);
-                found.push(FinalValue { symbol, value });
-            }
-        }
-    }
-    found
-}
-
-/// Names of symbols in a condition; constants, quoted strings and macros, `$(…)`, are none.
-fn mentioned(condition: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
-    let (mut quoted, mut macros) = (false, 0);
-    let mut chars = condition.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '"' => quoted = !quoted,
-            '$' if chars.peek() == Some(&'(') => macros += usize::from(chars.next().is_some()),
-            '(' if macros > 0 => macros += 1,
-            ')' if macros > 0 => macros -= 1,
-            c if !quoted && macros == 0 && (c.is_ascii_alphanumeric() || c == '_') => {
-                words.last_mut().expect("never empty").push(c);
-            }
-            _ => words.push(String::new()),
-        }
-    }
-    words.retain(|word| word.contains(|c: char| c.is_ascii_uppercase()));
-    words
-}
-
-fn bare(symbol: &str) -> &str {
-    symbol.strip_prefix("CONFIG_").unwrap_or(symbol)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::{
-    kernel::Composed,
+    kernel::{Composed, lint::Rules},
     profile::{
         FileMode, Sha256,
         types::{Arch, DebPin, Machine, NodeKind, Vtl},
@@ -27,12 +27,15 @@ pub enum Action {
     UnpackSource { from: SourceFrom, patches: Vec<String> },
     /// Unpacks several packages over each other. `package-NN` → `tree`
     UnpackDebs,
-    /// Resolves fragments with the kernel's own conf and proves that they survived. `source` → `kernel.config`
+    /// Resolves fragments with the kernel's own conf and proves that they survived and that no rule is broken.
+    /// `source` → `kernel.config`
     ResolveKconfig {
         arch: Arch,
         vtl: Vtl,
         /// Content of the file that KCONFIG_ALLCONFIG names.
         all_config: String,
+        /// What the final configuration has to keep.
+        rules: Rules,
         /// Where each request stands, for the report; reports don't decide outputs.
         #[serde(skip)]
         composed: Composed,
@@ -131,6 +134,18 @@ impl Action {
             Action::PackDisk { .. } => "pack-disk",
             Action::PackVhd { .. } => "pack-vhd",
         }
+    }
+
+    /// The architecture of a configuration that the step resolves.
+    pub fn config_arch(&self) -> Option<Arch> {
+        match self {
+            Action::ResolveKconfig { arch, .. } => Some(*arch),
+            _ => None,
+        }
+    }
+
+    pub fn is_resolve_kconfig(&self) -> bool {
+        self.config_arch().is_some()
     }
 
     /// What this tool's own code contributes to the outputs of such a step: the digest of the library that

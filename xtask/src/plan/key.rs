@@ -85,6 +85,13 @@ fn compare(path: &str, before: &Value, after: &Value, changes: &mut Vec<String>)
                 compare(&inner, old.get(key).unwrap_or(&absent), new.get(key).unwrap_or(&absent), changes);
             }
         }
+        // A text that wasn't there before is one without lines.
+        (Value::Null, Value::String(new)) if new.contains('\n') => {
+            changes.extend(new.lines().map(|line| format!("{path}: + {line}")));
+        }
+        (Value::String(old), Value::Null) if old.contains('\n') => {
+            changes.extend(old.lines().map(|line| format!("{path}: - {line}")));
+        }
         (Value::String(old), Value::String(new))
             if old != new && (old.contains('\n') || new.contains('\n')) =>
         {

@@ -105,6 +105,7 @@ impl Maker<'_> {
                 arch: spec.arch,
                 vtl: spec.vtl,
                 all_config: composed.to_allconfig(),
+                rules: spec.kernel.rules.clone(),
                 composed: composed.clone(),
             },
             [("source".into(), source.clone())].into(),

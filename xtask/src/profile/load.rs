@@ -13,25 +13,31 @@ use super::{
     layers,
     payload::{self, LoadedRecipe},
     pins::{self, LoadedPins},
+    rules,
     scalar::Name,
     spec::{self, Spec},
-    types::{DebPin, Pins, Profile, Recipe},
+    types::{DebPin, KernelSource, Pins, Profile, Recipe},
 };
-use crate::kernel::fragment;
+use crate::kernel::{
+    fragment,
+    lint::{Rules, RulesFile},
+};
 
 pub(super) const PROFILES: &str = "profiles";
 pub(super) const LAYERS: &str = "profiles/layers";
 pub(super) const PINS: &str = "profiles/pins.yaml";
 pub(super) const RECIPES: &str = "recipes";
+const RULES: &str = "configs/rules.yaml";
 
 pub(super) static PROFILE_SHAPE: LazyLock<Shape> = LazyLock::new(Shape::of::<Profile>);
 static PINS_SHAPE: LazyLock<Shape> = LazyLock::new(Shape::of::<Pins>);
 static RECIPE_SHAPE: LazyLock<Shape> = LazyLock::new(Shape::of::<Recipe>);
+static RULES_SHAPE: LazyLock<Shape> = LazyLock::new(Shape::of::<RulesFile>);
 
-/// Makes the shapes of pins and recipes beside whatever the caller does first: a build that finds nothing to do
+/// Makes the shapes of pins, recipes and rules beside whatever the caller does first: a build that finds nothing to do
 /// spends a good part of its time on them.
 fn warm_up() {
-    for shape in [&PINS_SHAPE, &RECIPE_SHAPE] {
+    for shape in [&PINS_SHAPE, &RECIPE_SHAPE, &RULES_SHAPE] {
         std::thread::spawn(|| LazyLock::force(shape));
     }
 }
@@ -74,6 +80,39 @@ pub fn load(files: &dyn Files, names: &[String]) -> Result<Vec<Spec>, Problems> 
     loader.finish(&present)
 }
 
+/// The same profile with the kernel that another pin names, or what is wrong with that.
+pub fn with_kernel(files: &dyn Files, spec: &Spec, pin: &str) -> Result<Spec, Problems> {
+    let mut loader = Loader::new(files);
+    let mut spec = spec.clone();
+    if let Some(pins) = loader.pins() {
+        match pins.pins.iter().find(|(name, _)| name.as_str() == pin) {
+            Some((name, pin)) => {
+                for key in ["kernel.source", "kernel.source.pin"] {
+                    spec.origins.insert(key.to_string(), pins.origin(name, ""));
+                }
+                (spec.kernel.source, spec.kernel.pin) = (KernelSource::Pin(name.clone()), Some(pin.clone()));
+                rules::check(&spec, &mut loader.problems);
+            }
+            None => {
+                let problem = Problem::new(Origin::file(&PINS.into()), format!("there is no pin `{pin}`"));
+                let kernels = pins.pins.iter().filter(|(_, pin)| pin.linux.is_some());
+                let kernels: Vec<&str> = kernels.map(|(name, _)| name.as_str()).collect();
+                loader.problems.push(problem.hint(format!("pins of kernels are {}", list(&kernels, "and"))));
+            }
+        }
+    }
+    loader.report(spec)
+}
+
+/// Names of the pins that are kernels.
+pub fn kernel_pins(files: &dyn Files) -> Result<Vec<String>, Problems> {
+    let mut loader = Loader::new(files);
+    let pins = loader.pins();
+    let kernels = pins.iter().flat_map(|pins| pins.pins.iter()).filter(|(_, pin)| pin.linux.is_some());
+    let kernels = kernels.map(|(name, _)| name.to_string()).collect();
+    loader.report(kernels)
+}
+
 /// Names and packages of the Rust toolchain for aarch64 that profiles/pins.yaml has, in order.
 pub fn rust_packages(files: &dyn Files) -> Result<Vec<(String, DebPin)>, Problems> {
     let mut loader = Loader::new(files);
@@ -81,6 +120,13 @@ pub fn rust_packages(files: &dyn Files) -> Result<Vec<(String, DebPin)>, Problem
     let pinned = |name: &Name| Some((name.to_string(), pins.as_ref()?.pins.get(name)?.deb.clone()));
     let packages = pins.iter().flat_map(|pins| &pins.rust_for_aarch64).filter_map(pinned).collect();
     loader.report(packages)
+}
+
+/// The rules over kernel configurations that configs/rules.yaml has.
+pub fn lint_rules(files: &dyn Files) -> Result<Rules, Problems> {
+    let mut loader = Loader::new(files);
+    let rules = loader.rules();
+    loader.report(rules.as_deref().cloned().unwrap_or_default())
 }
 
 /// A file that could be read, checked on its own.
@@ -100,6 +146,7 @@ pub(super) struct Loader<'a> {
     recipes: BTreeMap<String, Option<Rc<LoadedRecipe>>>,
     fragments: BTreeSet<String>,
     pins: Option<Option<Rc<LoadedPins>>>,
+    rules: Option<Option<Rc<Rules>>>,
 }
 
 impl<'a> Loader<'a> {
@@ -113,11 +160,13 @@ impl<'a> Loader<'a> {
             recipes: BTreeMap::new(),
             fragments: BTreeSet::new(),
             pins: None,
+            rules: None,
         }
     }
 
     fn finish(mut self, names: &[String]) -> Result<Vec<Spec>, Problems> {
         self.pins();
+        self.rules();
         let specs: Vec<_> = names.iter().filter_map(|name| self.profile(name)).collect();
         let complete = specs.len() == names.len();
         debug_assert!(complete || !self.problems.is_empty(), "a profile vanished without a reason");
@@ -206,6 +255,31 @@ impl<'a> Loader<'a> {
         let loaded = LoadedPins { pins: pins.pins, rust_for_aarch64, node: document.node };
         pins::check(&loaded, &mut self.problems);
         Some(loaded)
+    }
+
+    /// The rules over kernel configurations; None if they can't be used.
+    pub fn rules(&mut self) -> Option<Rc<Rules>> {
+        if self.rules.is_none() {
+            let read = self.read_rules().map(Rc::new);
+            self.rules = Some(read);
+        }
+        self.rules.clone().flatten()
+    }
+
+    fn read_rules(&mut self) -> Option<Rules> {
+        if !self.files.is_file(RULES) {
+            let message = "the file is missing; it says what a kernel needs at which trust level";
+            self.problems.push(Problem::new(Origin::file(&RULES.into()), message));
+            return None;
+        }
+        let document = self.document(RULES, &RULES_SHAPE)?;
+        if !document.clean {
+            return None;
+        }
+        let file: RulesFile = self.typed(&document.node)?;
+        let before = self.problems.0.len();
+        let rules = Rules::new(file, &document.node, &mut self.problems);
+        (self.problems.0.len() == before).then_some(rules)
     }
 
     /// The typed value of a clean document.

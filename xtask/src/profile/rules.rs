@@ -1,5 +1,6 @@
 //! What can't work, though every single value is fine: combinations first, as a table, then quantities, the
-//! command line, and sources. Each rule says why, so that it can be argued with.
+//! command line, and sources. Each rule says why, so that it can be argued with. What a kernel needs at its trust level
+//! is not here but in configs/rules.yaml.
 
 use document::{Origin, Problem, Problems, list};
 
@@ -7,6 +8,7 @@ use super::{
     spec::Spec,
     types::{Arch, Console, DebArch, Firmware, KernelSource, Machine, Vtl},
 };
+use crate::kernel::lint::{CommandLine, Got, Series, Severity, Subject, Symbols, judge};
 
 const MIB: u64 = 1 << 20;
 /// The fewest clusters of FAT32 (65525, of one sector), its tables, and the GPT's 1 MiB at each end.
@@ -19,15 +21,13 @@ const MEMORY_MIN_BYTES: u64 = 64 * MIB;
 const QEMU_VIRT_CPUS_MAX: u32 = 123;
 /// COMMAND_LINE_SIZE of x86 and arm64, with the NUL behind it.
 const COMMAND_LINE_MAX_BYTES: usize = 2048;
-/// HYPERV_VTL_MODE depends on X86_64 before.
-const VTL_AARCH64_SINCE: (u32, u32) = (6, 16);
 
 /// Reports every rule that the spec breaks.
 pub(super) fn check(spec: &Spec, problems: &mut Problems) {
     for combination in COMBINATIONS.iter().filter(|combination| (combination.broken)(spec)) {
         problems.push(combination.problem(spec));
     }
-    let rules = [disk, memory, cpus, options, command_line_length, kernel_source, vtl_version, efi_stub];
+    let rules = [disk, memory, cpus, options, command_line_length, kernel, kernel_source, efi_stub];
     for rule in rules {
         rule(spec, problems);
     }
@@ -42,9 +42,6 @@ struct Combination {
     reason: &'static str,
     hint: &'static str,
 }
-
-/// In place of a key that isn't there: the place of a new one is the profile's own file.
-const NEW: &str = "";
 
 const COMBINATIONS: &[Combination] = &[
     Combination {
@@ -96,13 +93,6 @@ const COMBINATIONS: &[Combination] = &[
         reason: "hyperv-vtl2 describes what VTL2 sees; a VTL0 guest would be told of devices it doesn't have",
         hint: "use `qemu-virt`, or remove `device-tree`: Hyper-V describes VTL0 by ACPI tables",
     },
-    Combination {
-        broken: |spec| is_x86_vtl2(spec) && !has_option(spec, "noxsave"),
-        at: NEW,
-        with: &["arch", "vtl"],
-        reason: "without `noxsave` the kernel panics at VTL2 on every processor that has XSAVE",
-        hint: "add `noxsave` to `kernel.command-line`",
-    },
 ];
 
 impl Combination {
@@ -118,14 +108,6 @@ impl Combination {
 
 fn machine(spec: &Spec) -> Option<Machine> {
     spec.device_tree.as_ref().map(|tree| tree.machine)
-}
-
-fn is_x86_vtl2(spec: &Spec) -> bool {
-    spec.arch == Arch::X86_64 && spec.vtl == Vtl::Vtl2
-}
-
-fn has_option(spec: &Spec, wanted: &str) -> bool {
-    spec.kernel.command_line.split(' ').any(|option| option == wanted)
 }
 
 fn disk(spec: &Spec, problems: &mut Problems) {
@@ -187,19 +169,8 @@ fn options(spec: &Spec, problems: &mut Problems) {
 /// Why an option of the command line can't be there, and what to do.
 fn wrong_option(spec: &Spec, option: &str) -> Option<(String, &'static str)> {
     let (name, value) = option.split_once('=').unwrap_or((option, ""));
-    let x86 = spec.arch == Arch::X86_64;
     let (reason, hint) = match (name, value) {
         ("console", device) => return wrong_console(spec, device),
-        ("acpi", "off") if is_x86_vtl2(spec) => {
-            ("`acpi=off` takes the local APIC with it, so that Hyper-V's set-up never runs", "remove it")
-        }
-        ("acpi", "off") if x86 => (
-            "with `acpi=off` a generation 2 machine has no VMBus: its ACPI tables are what announces it",
-            "remove it",
-        ),
-        ("nolapic" | "disableapic", "") if x86 => {
-            ("Hyper-V's set-up needs the local APIC: without it no VMBus is found", "remove it")
-        }
         ("initrd", _) => (
             "`initrd=` names a file on the EFI system partition; the payload is inside the kernel's image",
             "remove it",
@@ -211,9 +182,6 @@ fn wrong_option(spec: &Spec, option: &str) -> Option<(String, &'static str)> {
             "with `printk.devkmsg=off` the payload can't write to the kernel log, where it says that it is ready",
             "use `printk.devkmsg=on`",
         ),
-        ("nopv", "") if is_x86_vtl2(spec) => {
-            ("`nopv` switches Hyper-V's guest support off, and VTL2 is nothing without it", "remove it")
-        }
         _ => return None,
     };
     Some((reason.to_owned(), hint))
@@ -278,12 +246,24 @@ fn kernel_source(spec: &Spec, problems: &mut Problems) {
     }
 }
 
-fn vtl_version(spec: &Spec, problems: &mut Problems) {
-    let Some(version) = spec.kernel.pin.as_ref().and_then(|pin| pin.linux.as_ref()) else { return };
-    if spec.arch == Arch::Aarch64 && spec.vtl == Vtl::Vtl2 && version.series() < VTL_AARCH64_SINCE {
-        let reason =
-            format!("Linux {version} has no HYPERV_VTL_MODE on aarch64 (it depends on X86_64 before 6.16)");
-        report(spec, problems, "kernel.source.pin", reason, "name a pin of Linux 6.16 or later");
+/// What the rules over kernels say that can be said before there is a configuration.
+fn kernel(spec: &Spec, problems: &mut Problems) {
+    let version = spec.kernel.pin.as_ref().and_then(|pin| pin.linux.as_ref());
+    let subject = Subject {
+        arch: spec.arch,
+        vtl: spec.vtl,
+        linux: version.and_then(|version| Series::parse(version.as_str())),
+        symbols: Symbols::Unknown,
+        command_line: CommandLine::whole(&spec.kernel.command_line),
+    };
+    for finding in judge(&spec.kernel.rules, &subject).of(Severity::Error) {
+        let place = match &finding.got {
+            Got::Option { index, .. } => origin(spec, &format!("kernel.command-line.{index}")),
+            Got::Linux(_) => origin(spec, "kernel.source.pin"),
+            // The place of what isn't there is the profile's own file.
+            Got::NoOption | Got::Symbol(_) => origin(spec, ""),
+        };
+        problems.push(in_profile(spec, finding.problem(place)));
     }
 }
 

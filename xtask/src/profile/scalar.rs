@@ -16,6 +16,13 @@ macro_rules! segment {
     };
 }
 
+/// A value as a .config has it.
+macro_rules! setting_value {
+    () => {
+        r#"(y|m|n|-?(0|[1-9][0-9]{0,17})|0x[0-9a-fA-F]{1,16}|"([^"\\\x00-\x1f]|\\["\\])*")"#
+    };
+}
+
 /// Defines a text type: its doc comment, name, pattern, and what to tell someone whose text doesn't match.
 macro_rules! text {
     ($($(#[doc = $doc:literal])+ $name:ident: $pattern:expr, $wanted:expr;)+) => {$(
@@ -111,6 +118,18 @@ text! {
     /// Linux version.
     LinuxVersion: r"^[0-9]{1,3}\.[0-9]{1,3}(\.[0-9]{1,5})?(-rc[0-9]{1,2})?$",
         "a Linux version such as 7.3.4 or 7.4-rc1";
+    /// Linux version by its first two numbers.
+    LinuxSeries: r"^[0-9]{1,3}\.[0-9]{1,3}$",
+        "a Linux version by its first two numbers, in quotes, such as \"6.16\"";
+    /// Name of a Kconfig symbol without CONFIG_.
+    Symbol: r"^[A-Za-z0-9_]+$",
+        "a Kconfig symbol without its prefix, such as `HYPERV_VTL_MODE`";
+    /// A Kconfig symbol and its value as a .config has them, without CONFIG_.
+    Setting: concat!(r"^[A-Za-z0-9_]+=", setting_value!(), "$"),
+        "a Kconfig symbol without its prefix and a value, such as `SMP=y`, `NR_CPUS=64` or `LOCALVERSION=\"\"`";
+    /// A Kconfig symbol and the value that it has or, with `!=`, hasn't.
+    Condition: concat!(r"^[A-Za-z0-9_]+!?=", setting_value!(), "$"),
+        "a Kconfig symbol without its prefix, `=` or `!=`, and a value, such as `SMP=y` or `LOCALVERSION!=\"\"`";
     /// Version of a Debian package (Debian Policy 5.6.12).
     DebVersion: r"^([0-9]+:)?[0-9][A-Za-z0-9.+~-]*$",
         "the version of a Debian package such as 7.3.4-1~bpo13+1";
@@ -120,14 +139,6 @@ text! {
     /// Feature of a cargo package.
     CargoFeature: r"^[A-Za-z0-9_][A-Za-z0-9_+.-]*(/[A-Za-z0-9_][A-Za-z0-9_+.-]*)?$",
         "the name of a cargo feature, such as `log` or `serde/derive`";
-}
-
-impl LinuxVersion {
-    /// Major and minor number, for comparing.
-    pub fn series(&self) -> (u32, u32) {
-        let mut numbers = self.0.split(['.', '-']).map(|number| number.parse().unwrap_or(0));
-        (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
-    }
 }
 
 /// A number of bytes: a plain number, or a number with KiB, MiB or GiB (powers of 1024).

@@ -4,6 +4,7 @@ use document::json_schema;
 use schemars::JsonSchema;
 
 use super::types::{Pins, Profile, Recipe};
+use crate::kernel::lint::RulesFile;
 
 /// Path relative to the project and content of each schema file.
 pub fn schemas() -> Vec<(&'static str, String)> {
@@ -11,6 +12,7 @@ pub fn schemas() -> Vec<(&'static str, String)> {
         ("profiles/schema/pins.schema.json", text::<Pins>()),
         ("profiles/schema/profile.schema.json", text::<Profile>()),
         ("profiles/schema/recipe.schema.json", text::<Recipe>()),
+        ("profiles/schema/rules.schema.json", text::<RulesFile>()),
     ]
 }
 

@@ -16,6 +16,7 @@ use super::{
     scalar::{ByteSize, Name},
     types::{Arch, Console, DeviceTree, Firmware, Kernel, KernelSource, Machine, Pin, Profile, Recipe, Vtl},
 };
+use crate::kernel::lint::Rules;
 
 /// Everything a build of one profile needs to know.
 #[derive(Clone, Debug, Serialize)]
@@ -54,6 +55,9 @@ pub struct KernelSpec {
     /// Whole command line, console first. No option has a space in it.
     #[serde(serialize_with = "options")]
     pub command_line: String,
+    /// What its configuration and command line have to keep, from configs/rules.yaml.
+    #[serde(skip)]
+    pub rules: Rules,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -131,7 +135,7 @@ impl Resolver<'_, '_> {
         let vtl = self.mandatory("vtl", profile.vtl);
         let firmware = self.mandatory("firmware", profile.firmware);
         let console = self.mandatory("console", profile.console);
-        let kernel = self.kernel(profile.kernel.unwrap_or_default(), console);
+        let kernel = self.kernel(profile.kernel.unwrap_or_default(), console, arch.zip(vtl));
         let payload = profile.payload.unwrap_or_default();
         let recipes =
             self.mandatory("payload.recipes", payload.recipes).and_then(|names| self.recipes(&names));
@@ -189,7 +193,12 @@ impl Resolver<'_, '_> {
         }))
     }
 
-    fn kernel(&mut self, kernel: Kernel, console: Option<Console>) -> Option<KernelSpec> {
+    fn kernel(
+        &mut self,
+        kernel: Kernel,
+        console: Option<Console>,
+        runs_as: Option<(Arch, Vtl)>,
+    ) -> Option<KernelSpec> {
         let source = self.mandatory("kernel.source", kernel.source);
         let pin = match &source {
             Some(KernelSource::Pin(name)) => self.pin(name, "kernel.source.pin").map(Some),
@@ -216,6 +225,7 @@ impl Resolver<'_, '_> {
         for (index, fragment) in fragments.iter().flatten().enumerate() {
             self.fragment(fragment, &format!("kernel.fragments.{index}"));
         }
+        let rules = self.loader.rules();
         let options = kernel.command_line.iter().flatten().map(ToString::to_string);
         let console = console.map(|console| console_option(console).to_owned());
         Some(KernelSpec {
@@ -224,6 +234,7 @@ impl Resolver<'_, '_> {
             patches,
             fragments: fragments?.iter().map(ToString::to_string).collect(),
             command_line: [console?].into_iter().chain(options).collect::<Vec<_>>().join(" "),
+            rules: runs_as.zip(rules).map(|((arch, vtl), rules)| rules.for_build(arch, vtl))?,
         })
     }
 

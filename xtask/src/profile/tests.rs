@@ -4,6 +4,7 @@
 
 mod bad_documents;
 mod bad_layers;
+mod bad_lint_rules;
 mod bad_payloads;
 mod bad_pins;
 mod bad_rules;
@@ -23,6 +24,7 @@ const DEMO: &str = "profiles/demo.yaml";
 const PARA: &str = "profiles/para.yaml";
 const BASE: &str = "profiles/layers/base.yaml";
 const PINS: &str = "profiles/pins.yaml";
+const LINT_RULES: &str = "configs/rules.yaml";
 const INIT: &str = "recipes/init/recipe.yaml";
 const TOOLS: &str = "recipes/tools/recipe.yaml";
 
@@ -32,6 +34,7 @@ const GOOD: &[(&str, &str)] = &[
     (PARA, include_str!("tests/good/para.yaml")),
     (BASE, include_str!("tests/good/base.yaml")),
     (PINS, include_str!("tests/good/pins.yaml")),
+    (LINT_RULES, include_str!("tests/good/rules.yaml")),
     (INIT, include_str!("tests/good/init.yaml")),
     (TOOLS, include_str!("tests/good/tools.yaml")),
     ("recipes/init/Cargo.toml", ""),

@@ -3,6 +3,7 @@
 
 mod compile;
 mod images;
+mod kconfig;
 mod noop;
 mod pack;
 
@@ -30,6 +31,9 @@ pub struct Bench {
     /// Pack one disk from FILE in FOLDER and report the peak memory: one run of the comparison `pack`
     #[arg(long, hide = true, num_args = 2, value_names = ["FILE", "FOLDER"])]
     pub pack_once: Vec<PathBuf>,
+    /// Solve one configuration and report time and peak memory: one run of the comparison `kconfig`
+    #[arg(long, hide = true)]
+    pub kconfig_once: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -38,6 +42,8 @@ pub enum Which {
     Noop,
     /// A 256 MiB disk with a 20 MB file, beside genimage
     Pack,
+    /// A kernel configuration solved, beside make and conf (30 seconds)
+    Kconfig,
     /// Compiling this tool from nothing, and after a change (2 minutes)
     Compile,
     /// The kernel step and a whole cold build, beside plain make (10 minutes)
@@ -73,6 +79,9 @@ pub fn run(arguments: &Bench) -> Result<()> {
     if let [file, folder] = &arguments.pack_once[..] {
         return pack::once(file, folder);
     }
+    if arguments.kconfig_once {
+        return kconfig::once(&arguments.options);
+    }
     let which = match arguments.which.is_empty() {
         true => vec![Which::Noop, Which::Pack],
         false => arguments.which.clone(),
@@ -82,6 +91,7 @@ pub fn run(arguments: &Bench) -> Result<()> {
         rows.extend(match which {
             Which::Noop => noop::run(&arguments.options)?,
             Which::Pack => pack::run()?,
+            Which::Kconfig => kconfig::run(&arguments.options)?,
             Which::Compile => compile::run()?,
             Which::Kernel => images::run(&arguments.options)?,
         });
@@ -116,4 +126,11 @@ pub fn repeat(count: usize, mut work: impl FnMut() -> Result<()>) -> Result<(Dur
     }
     times.sort();
     Ok((times[0], times[count / 2]))
+}
+
+/// The most memory that this process has had resident, in words.
+fn peak_memory() -> Result<String> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("unknown");
+    Ok(format!("peak memory {}", peak.trim()))
 }

@@ -50,6 +50,7 @@ fn build(arguments: &BuildImage, reporter: Arc<Reporter>) -> Result<()> {
     if arguments.options.offline {
         execute::check_offline(&session.context, &session.plan, &session.last)?;
     }
+    execute::refuse_doomed(&session.context, &session.plan, &session.last)?;
     let out = match &arguments.out {
         Some(out) => std::path::absolute(out)?,
         None => session.context.root.join("out"),

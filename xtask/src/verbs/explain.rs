@@ -1,37 +1,57 @@
-//! `cargo xtask explain`: where a value comes from, who asks for a kernel symbol, what a step is made from.
+//! `cargo xtask explain`: where a value comes from, why a kernel symbol is what it is, what a step is made from.
+
+mod symbol;
 
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
-use clap::Args;
+use anyhow::{Result, bail, ensure};
+use clap::{Args, ValueEnum};
 
-use super::{Access, Selection, Session, SessionOptions};
+use super::{Access, Session, SessionOptions, session};
 use crate::{
     execute::{self, Forecast},
-    kernel::DotConfig,
-    plan::{Action, ProfileInput, Source},
-    profile,
+    plan::Source,
+    profile::{self, Project},
     report::Reporter,
 };
 
 #[derive(Args, Debug)]
 pub struct Explain {
-    /// A profile
+    /// A profile, or a profile with the kernel of another pin (PROFILE@PIN)
     pub profile: String,
     /// A key of the profile (`kernel.source`), a kernel symbol (`CONFIG_HYPERV`) or a step (`kernel x86_64-vtl2`)
     pub what: Option<String>,
+    /// How a kernel symbol is shown
+    #[arg(long, value_enum, default_value = "human")]
+    pub format: Format,
     #[command(flatten)]
     pub options: SessionOptions,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Human,
+    Json,
+}
+
 pub fn run(arguments: &Explain) -> Result<()> {
-    let selection = Selection { profiles: vec![arguments.profile.clone()], all: false };
-    let session =
-        Session::open(&selection, &arguments.options, Access::Look, Arc::new(Reporter::new(false)))?;
+    let project = Project::find()?;
+    let input = session::operand(&project, &arguments.profile)?;
+    let reporter = Arc::new(Reporter::new(false));
+    let session = Session::with(project, vec![input], &arguments.options, Access::Look, reporter)?;
     let profile = &session.profiles[0];
     let what = arguments.what.as_deref().unwrap_or("");
-    let text = if let Some(name) = symbol_name(what) {
-        symbol(&session, profile, &name)?
+    let symbol = symbol_name(what);
+    ensure!(
+        symbol.is_some() || arguments.format == Format::Human,
+        "--format json is there for kernel symbols only, and `{what}` is none"
+    );
+    let text = if let Some(name) = symbol {
+        let answer = symbol::explain(&session, profile, &name, &arguments.options)?;
+        match arguments.format {
+            Format::Human => answer.text(),
+            Format::Json => serde_json::to_string_pretty(&answer)? + "\n",
+        }
     } else if let Some(number) = session.plan.steps.iter().position(|step| step.name == what) {
         step(&session, number)?
     } else {
@@ -63,35 +83,6 @@ fn symbol_name(what: &str) -> Option<String> {
 
 fn step_names(session: &Session) -> String {
     session.plan.steps.iter().map(|step| format!("`{}`", step.name)).collect::<Vec<_>>().join(", ")
-}
-
-/// Which fragment asks for a symbol, and what it became where the configuration has been resolved.
-fn symbol(session: &Session, profile: &ProfileInput, symbol: &str) -> Result<String> {
-    let mut text = match profile.composed.get(symbol) {
-        Some(request) => format!("{symbol}: asked for as {}, {}\n", request.value, request.origin),
-        None => format!("{symbol}: no fragment of {} asks for it\n", profile.spec.name),
-    };
-    let forecasts = execute::forecast(&session.context, &session.plan, &session.last)?;
-    let resolved = session.plan.steps.iter().zip(&forecasts).find_map(|(step, forecast)| {
-        match (&step.action, forecast) {
-            (Action::ResolveKconfig { .. }, Forecast::Reuse { key, .. }) => Some(*key),
-            _ => None,
-        }
-    });
-    let Some(key) = resolved else {
-        text += &format!(
-            "the configuration has not been resolved yet: `cargo xtask config resolve {}` does it\n",
-            profile.spec.name
-        );
-        return Ok(text);
-    };
-    let path = session.context.store.output_path(&key, "kernel.config");
-    let config = DotConfig::parse(&Arc::from("kernel.config"), &std::fs::read_to_string(path)?)?;
-    text += &match config.get(symbol) {
-        Some(value) => format!("in the final configuration: {value}\n"),
-        None => "in the final configuration: absent, which is as good as n\n".to_string(),
-    };
-    Ok(text)
 }
 
 /// What a step reads, runs and is keyed by, and whether it would run again.

@@ -32,7 +32,7 @@ pub fn run(arguments: &PlanVerb) -> Result<()> {
     let forecasts = execute::forecast(&session.context, &session.plan, &session.last)?;
     let statuses: Vec<Status> = forecasts.into_iter().map(status).collect();
     print!("{}", plan::show(&session.plan, &statuses, arguments.format));
-    Ok(())
+    execute::refuse_doomed(&session.context, &session.plan, &session.last)
 }
 
 fn status(forecast: Forecast) -> Status {

@@ -8,13 +8,16 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use document::Problems;
+use document::{Origin, Problem, Problems};
 
 use crate::{
     execute::{Context, LastBuild, Tools},
     fetch::Location,
     host::rust_target::{Aarch64Rust, decide, native_target},
-    kernel::{self, Composed},
+    kernel::{
+        self, Composed,
+        lint::{CommandLine, Finding, Series, Severity, Subject, Symbols, judge},
+    },
     plan::{self, HostFacts, Plan, ProfileInput, RustWay},
     profile::{self, Arch, Project, Spec},
     report::Reporter,
@@ -80,6 +83,17 @@ impl Session {
     ) -> Result<Session> {
         let project = Project::find()?;
         let profiles = load(&project, selection)?;
+        Session::with(project, profiles, options, access, reporter)
+    }
+
+    /// The same for profiles that have been loaded already.
+    pub fn with(
+        project: Project,
+        profiles: Vec<ProfileInput>,
+        options: &SessionOptions,
+        access: Access,
+        reporter: Arc<Reporter>,
+    ) -> Result<Session> {
         let mirrors = options.mirrors.iter().map(|mirror| Location::parse(mirror));
         let mirrors = mirrors.collect::<Result<Vec<_>, _>>().context("--mirror")?;
         let store = Store::at(&store_dir(options)?);
@@ -114,12 +128,27 @@ pub fn load(project: &Project, selection: &Selection) -> Result<Vec<ProfileInput
     let mut problems = Problems::default();
     let mut inputs = Vec::new();
     for spec in specs {
-        match compose(project, &spec) {
+        match compose(project, &spec, |_| None) {
             Ok(composed) => inputs.push(ProfileInput { spec, composed }),
             Err(wrong) => wrong.0.into_iter().for_each(|problem| problems.push(problem)),
         }
     }
     problems.into_result(inputs)
+}
+
+/// PROFILE, or PROFILE@PIN with the kernel of another pin, which becomes the profile's name.
+pub fn operand(project: &Project, operand: &str) -> Result<ProfileInput> {
+    let (name, pin) = match operand.split_once('@') {
+        Some((name, pin)) => (name, Some(pin)),
+        None => (operand, None),
+    };
+    let selection = Selection { profiles: vec![name.to_string()], all: false };
+    let mut profile = load(project, &selection)?.remove(0);
+    if let Some(pin) = pin {
+        profile.spec = profile::with_kernel(project, &profile.spec, pin)?;
+    }
+    profile.spec.name = operand.to_string();
+    Ok(profile)
 }
 
 pub fn specs(project: &Project, selection: &Selection) -> Result<Vec<Spec>, Problems> {
@@ -138,16 +167,51 @@ pub fn specs(project: &Project, selection: &Selection) -> Result<Vec<Spec>, Prob
     }
 }
 
-fn compose(project: &Project, spec: &Spec) -> Result<Composed, Problems> {
-    let paths = spec.kernel.fragments.iter().map(|name| format!("configs/{name}.config"));
+/// The file of a fragment, relative to the project.
+pub fn fragment_path(name: &str) -> String {
+    format!("configs/{name}.config")
+}
+
+/// The profile's fragments, composed. `instead` has the texts of files that aren't read.
+pub fn compose<'t>(
+    project: &Project,
+    spec: &Spec,
+    instead: impl Fn(&str) -> Option<&'t str>,
+) -> Result<Composed, Problems> {
+    let paths = spec.kernel.fragments.iter().map(|name| fragment_path(name));
     let sources: Vec<(Arc<str>, Vec<u8>)> = paths
         .filter_map(|path| {
-            // That the file is there has been checked; one that vanished since asks for nothing and is lost loudly.
-            let bytes = std::fs::read(project.root.join(&path)).ok()?;
+            let bytes = match instead(&path) {
+                Some(text) => text.as_bytes().to_vec(),
+                // That the file is there has been checked; one that vanished since asks for nothing and is lost
+                // loudly.
+                None => std::fs::read(project.root.join(&path)).ok()?,
+            };
             Some((Arc::from(path), bytes))
         })
         .collect();
-    kernel::compose::compose_sources(&sources)
+    let composed = kernel::compose::compose_sources(&sources)?;
+    Problems(requests_against_rules(spec, &composed)).into_result(composed)
+}
+
+/// Requests that no configuration of this profile can have. What fragments don't mention is judged when Kconfig has
+/// decided on it.
+fn requests_against_rules(spec: &Spec, composed: &Composed) -> Vec<Problem> {
+    let version = spec.kernel.pin.as_ref().and_then(|pin| pin.linux.as_ref());
+    let subject = Subject {
+        arch: spec.arch,
+        vtl: spec.vtl,
+        linux: version.and_then(|version| Series::parse(version.as_str())),
+        symbols: Symbols::Requested(composed),
+        command_line: CommandLine::default(),
+    };
+    let verdict = judge(&spec.kernel.rules, &subject);
+    // What is about no symbol has been judged with the profile.
+    let requested = verdict.of(Severity::Error).filter(|finding| finding.symbol().is_some());
+    let file = Origin::file(&spec.file);
+    let problem =
+        |finding: &Finding| finding.problem_in(composed, &file).related(file.clone(), "in this profile");
+    requested.map(problem).collect()
 }
 
 fn host_facts(project: &Project, profiles: &[ProfileInput], tools: &Tools) -> Result<HostFacts> {

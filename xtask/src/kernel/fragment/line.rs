@@ -1,6 +1,6 @@
 //! One line of a fragment: what it is, or what is wrong with it. Knows nothing of its neighbours.
 
-use crate::kernel::Value;
+use crate::kernel::{Value, text::BYTE_ORDER_MARK};
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line<'a> {
@@ -26,9 +26,6 @@ pub struct Fault {
 fn fault<T>(offset: usize, message: impl Into<String>, hint: impl Into<String>) -> Result<T, Fault> {
     Err(Fault { offset, message: message.into(), hint: hint.into() })
 }
-
-/// U+FEFF in UTF-8, which some editors put before the text.
-pub const BYTE_ORDER_MARK: char = '\u{feff}';
 
 const PREFIX: &str = "CONFIG_";
 const NEITHER: &str = "neither a comment nor a symbol with its value";

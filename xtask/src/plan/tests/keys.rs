@@ -91,6 +91,29 @@ fn a_comment_in_a_fragment_does_not_count() {
     assert_eq!(key(&parts_of(step(&plan, name))), key(&parts_of(step(&commented, name))));
 }
 
+/// A kernel is configured again when a rule over it changes. What comes of that decides whether it is built again.
+#[test]
+fn a_rule_counts_for_the_configuration_of_its_kernels() {
+    const RULES: &str = "configs/rules.yaml";
+    let key_of = |tree: &Tree, name: &str| {
+        let profile = name.split(' ').nth(1).unwrap();
+        key(&parts_of(step(&plan_of(tree, &[profile]), name)))
+    };
+    let with = |rule: &str| {
+        let mut tree = own();
+        tree.get_mut(RULES).unwrap().extend(rule.as_bytes());
+        tree
+    };
+    let changed = |tree: &Tree, name: &str| key_of(tree, name) != key_of(&own(), name);
+    let arm = with("  - {arch: aarch64, off: [A_NEW_SYMBOL], reason: why}\n");
+    assert!(changed(&arm, "kconfig aarch64-vtl2"));
+    assert!(!changed(&arm, "kconfig x86_64-vtl2"));
+    assert!(!changed(&arm, "kernel aarch64-vtl2"), "only by way of its configuration");
+    assert!(!changed(&with("  # A comment.\n"), "kconfig aarch64-vtl2"));
+    let foreign = with("  - {only-foreign: true, off: [A_NEW_SYMBOL], reason: why}\n");
+    assert!(!changed(&foreign, "kconfig aarch64-vtl2"));
+}
+
 #[track_caller]
 fn check(before: &Step, change: impl Fn(&mut serde_json::Value), phrases: Expect) {
     let before = parts_of(before);
@@ -138,4 +161,19 @@ fn changes_are_told_in_a_phrase() {
             all_config: + # CONFIG_SMP is not set
             all_config: + CONFIG_NEW=m"#]],
     );
+    let kconfig = step(&plan, "kconfig x86_64-vtl2");
+    check(
+        kconfig,
+        |parts| parts["parameters"]["more"] = "a=1\nb=2\n".into(),
+        expect![[r#"
+        more: + a=1
+        more: + b=2"#]],
+    );
+    let mut more = serde_json::to_value(parts_of(kconfig)).unwrap();
+    more["parameters"]["more"] = "a=1\nb=2\n".into();
+    let more: KeyParts = serde_json::from_value(more).unwrap();
+    expect![[r#"
+        more: - a=1
+        more: - b=2"#]]
+    .assert_eq(&parts_of(kconfig).changes_since(&more).join("\n"));
 }

@@ -92,32 +92,22 @@ fn paravisor_machine_for_a_guest() {
 #[test]
 fn xsave() {
     good().edit(PARA, "  command-line: [noxsave]\n", "").bad(expect![[r#"
-        profiles/para.yaml:1:1: without `noxsave` the kernel panics at VTL2 on every processor that has XSAVE
+        profiles/para.yaml:1:1: `noxsave` is not on the kernel's command line
          1 | description: A paravisor.
            | ^
-          profiles/layers/base.yaml:1:7: `arch` is set here
-          profiles/para.yaml:3:6: `vtl` is set here
-          hint: add `noxsave` to `kernel.command-line`
+          configs/rules.yaml:12:5: XSAVE and a missing APIC are the end of VTL2
+          hint: add `noxsave` to the command line
         1 problem"#]]);
 }
 
 #[test]
 fn acpi_off_at_vtl2() {
     good().edit(PARA, "[noxsave]", "[noxsave, acpi=off]").bad(expect![[r#"
-        profiles/para.yaml:7:27: `acpi=off` takes the local APIC with it, so that Hyper-V's set-up never runs
+        profiles/para.yaml:7:27: `acpi=off` is on the kernel's command line
          7 |   command-line: [noxsave, acpi=off]
            |                           ^
-          hint: remove it
-        1 problem"#]]);
-}
-
-#[test]
-fn acpi_off_in_a_guest() {
-    good().edit(DEMO, "[panic=-1]", "[panic=-1, acpi=off]").bad(expect![[r#"
-        profiles/demo.yaml:8:28: with `acpi=off` a generation 2 machine has no VMBus: its ACPI tables are what announces it
-         8 |   command-line: [panic=-1, acpi=off]
-           |                            ^
-          hint: remove it
+          configs/rules.yaml:12:5: XSAVE and a missing APIC are the end of VTL2
+          hint: remove it from the command line
         1 problem"#]]);
 }
 
@@ -139,38 +129,30 @@ fn second_console() {
 
 #[test]
 fn screen_at_vtl2() {
-    good().edit(PARA, "[noxsave]", "[noxsave, console=tty0, nopv]").bad(expect![[r#"
+    good().edit(PARA, "[noxsave]", "[noxsave, console=tty0]").bad(expect![[r#"
         profiles/para.yaml:7:27: `tty0` is a screen, and VTL2 has none
-         7 |   command-line: [noxsave, console=tty0, nopv]
+         7 |   command-line: [noxsave, console=tty0]
            |                           ^
           hint: remove it
-        profiles/para.yaml:7:41: `nopv` switches Hyper-V's guest support off, and VTL2 is nothing without it
-         7 |   command-line: [noxsave, console=tty0, nopv]
-           |                                         ^
-          hint: remove it
-        2 problems"#]]);
+        1 problem"#]]);
 }
 
 #[test]
 fn payload_shut_out() {
-    good().edit(DEMO, "[panic=-1]", "[initrd=x, noinitrd, printk.devkmsg=off, nolapic]").bad(expect![[r#"
+    good().edit(DEMO, "[panic=-1]", "[initrd=x, noinitrd, printk.devkmsg=off]").bad(expect![[r#"
         profiles/demo.yaml:8:18: `initrd=` names a file on the EFI system partition; the payload is inside the kernel's image
-         8 |   command-line: [initrd=x, noinitrd, printk.devkmsg=off, nolapic]
+         8 |   command-line: [initrd=x, noinitrd, printk.devkmsg=off]
            |                  ^
           hint: remove it
         profiles/demo.yaml:8:28: the payload is an initramfs: with `noinitrd` nothing would be process 1
-         8 |   command-line: [initrd=x, noinitrd, printk.devkmsg=off, nolapic]
+         8 |   command-line: [initrd=x, noinitrd, printk.devkmsg=off]
            |                            ^
           hint: remove it
         profiles/demo.yaml:8:38: with `printk.devkmsg=off` the payload can't write to the kernel log, where it says that it is ready
-         8 |   command-line: [initrd=x, noinitrd, printk.devkmsg=off, nolapic]
+         8 |   command-line: [initrd=x, noinitrd, printk.devkmsg=off]
            |                                      ^
           hint: use `printk.devkmsg=on`
-        profiles/demo.yaml:8:58: Hyper-V's set-up needs the local APIC: without it no VMBus is found
-         8 |   command-line: [initrd=x, noinitrd, printk.devkmsg=off, nolapic]
-           |                                                          ^
-          hint: remove it
-        4 problems"#]]);
+        3 problems"#]]);
 }
 
 #[test]
@@ -307,10 +289,11 @@ fn stub_from_the_wrong_package() {
 #[test]
 fn old_kernel_for_arm_paravisor() {
     arm().edit(PINS, "linux: 7.3.4", "linux: 6.12.117").bad(expect![[r#"
-        profiles/para.yaml:10:17: Linux 6.12.117 has no HYPERV_VTL_MODE on aarch64 (it depends on X86_64 before 6.16)
+        profiles/para.yaml:10:17: the kernel is Linux 6.12, wanted Linux 6.16 or later
          10 |   source: {pin: linux}
             |                 ^
-          hint: name a pin of Linux 6.16 or later
+          configs/rules.yaml:8:5: earlier versions have it on x86_64 alone
+          hint: take Linux 6.16 or later
         1 problem"#]]);
 }
 

@@ -6,9 +6,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use document::{Problems, Shape};
 
 use super::own;
-use crate::profile::{
-    load_all,
-    types::{Pins, Profile, Recipe},
+use crate::{
+    kernel::lint::RulesFile,
+    profile::{
+        load_all,
+        types::{Pins, Profile, Recipe},
+    },
 };
 
 /// Bytes that mean something to YAML, or to nobody.
@@ -44,12 +47,14 @@ fn read<T: serde::de::DeserializeOwned>(file: &Arc<str>, text: &[u8], shape: &Sh
 
 #[test]
 fn each_file_by_itself() {
-    let (profile, pins, recipe) = (Shape::of::<Profile>(), Shape::of::<Pins>(), Shape::of::<Recipe>());
+    let (profile, pins) = (Shape::of::<Profile>(), Shape::of::<Pins>());
+    let (recipe, rules) = (Shape::of::<Recipe>(), Shape::of::<RulesFile>());
     for (path, text) in own::documents() {
         let file: Arc<str> = path.as_str().into();
         for text in broken(&text) {
             match path.as_str() {
                 "profiles/pins.yaml" => read::<Pins>(&file, &text, &pins),
+                "configs/rules.yaml" => read::<RulesFile>(&file, &text, &rules),
                 path if path.starts_with("recipes/") => read::<Recipe>(&file, &text, &recipe),
                 _ => read::<Profile>(&file, &text, &profile),
             }

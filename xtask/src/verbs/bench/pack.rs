@@ -112,8 +112,6 @@ pub fn once(file: &Path, folder: &Path) -> Result<()> {
     let mut out = File::create(&path)?;
     out.set_len(DISK_BYTES)?;
     layout.write(|_| File::open(file), &mut out)?;
-    let status = fs::read_to_string("/proc/self/status")?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("unknown");
-    println!("peak memory {}", peak.trim());
+    println!("{}", super::peak_memory()?);
     Ok(())
 }
