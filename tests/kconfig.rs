@@ -16,6 +16,8 @@ mod fragments;
 mod judge;
 #[path = "kconfig/kernels.rs"]
 mod kernels;
+#[path = "../kconfig/tests/cases/mutation.rs"]
+mod mutation;
 #[path = "kconfig/ours.rs"]
 mod ours;
 #[path = "kconfig/own_tests.rs"]

@@ -6,8 +6,8 @@ use std::{cell::Cell, sync::Arc};
 use crate::{
     graph::FileId,
     host::Probes,
-    macros::{At, Flavor, Macros, Said, Stop},
-    message::{Message, Severity},
+    macros::{At, Flavor, Macros, Stop},
+    message::Message,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +94,7 @@ pub(crate) struct Buffer {
 }
 
 /// One statement.
+#[derive(Default)]
 pub(crate) struct Statement {
     pub tokens: Vec<Token>,
     /// Where its first token stands.
@@ -133,30 +134,30 @@ impl Buffer {
         &self.text[self.position..self.line_end.get()]
     }
 
-    /// The next statement that is not empty; `None` at the end of the file.
+    /// Reads the next statement that is not empty into `statement`, which is; at the end of the file it stays so. If
+    /// there is an error, it has the tokens before that.
     pub(crate) fn statement(
         &mut self,
+        statement: &mut Statement,
         macros: &mut Macros,
         probes: &mut dyn Probes,
         messages: &mut Vec<Message>,
-    ) -> Result<Option<Statement>, Message> {
+    ) -> Result<(), Message> {
         let after_help = std::mem::take(&mut self.after_help);
-        let mut statement = Statement { tokens: Vec::new(), line: 0, cut: false };
         loop {
             let Some(byte) = self.peek() else {
-                if statement.tokens.is_empty() {
-                    return Ok(None);
+                statement.cut = !statement.tokens.is_empty();
+                if statement.cut {
+                    messages.push(Message::warning(&self.name, self.line, "no new line at end of file"));
                 }
-                messages.push(Message::warning(&self.name, self.line, "no new line at end of file"));
-                statement.cut = true;
-                return Ok(Some(statement));
+                return Ok(());
             };
             if byte == b'\n' {
                 self.position += 1;
                 self.line += 1;
                 match statement.tokens.is_empty() {
                     true => continue,
-                    false => return Ok(Some(statement)),
+                    false => return Ok(()),
                 }
             }
             let Some(token) = self.token(byte, macros, probes, messages)? else {
@@ -240,7 +241,7 @@ impl Buffer {
         }
         let at = At { file: &self.name, line: self.line };
         let expanded = macros.expand_word(rest, at, probes);
-        self.tell(macros, messages);
+        messages.extend(macros.tell(at));
         let (taken, word) = expanded.map_err(|Stop(text)| Message::error(&self.name, self.line, text))?;
         self.position += taken;
         Ok((!word.is_empty()).then(|| Token::Word(Arc::from(word))))
@@ -278,7 +279,7 @@ impl Buffer {
                     self.position += 1;
                     let at = At { file: &self.name, line: self.line };
                     let expanded = macros.expand_dollar(self.rest_of_line(), at, probes);
-                    self.tell(macros, messages);
+                    messages.extend(macros.tell(at));
                     let (taken, value) =
                         expanded.map_err(|Stop(text)| Message::error(&self.name, self.line, text))?;
                     text.push_str(&value);
@@ -291,20 +292,6 @@ impl Buffer {
             }
         }
         Ok(Token::Quoted(Arc::from(text)))
-    }
-
-    /// Passes on what functions said.
-    fn tell(&self, macros: &mut Macros, messages: &mut Vec<Message>) {
-        for said in macros.said.drain(..) {
-            messages.push(match said {
-                Said::Info(text) => Message::plain(Severity::Info, text),
-                Said::Warning(text) => Message {
-                    severity: Severity::Warning,
-                    place: None,
-                    text: format!("{}:{}: {text}", self.name, self.line),
-                },
-            });
-        }
     }
 
     /// The help text that begins on this line: all lines that are indented as far as its first one, and empty ones

@@ -3,7 +3,10 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::host::Probes;
+use crate::{
+    host::Probes,
+    message::{Message, Severity},
+};
 
 /// References inside references inside references.
 const NESTING_LIMIT: usize = 500;
@@ -33,13 +36,6 @@ struct Variable {
     in_use: usize,
 }
 
-/// What expansion says beside its result.
-#[derive(Debug)]
-pub(crate) enum Said {
-    Info(String),
-    Warning(String),
-}
-
 /// Expansion can't go on; conf stops at once.
 #[derive(Debug)]
 pub(crate) struct Stop(pub String);
@@ -54,7 +50,8 @@ pub(crate) struct At<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Macros {
     variables: FxHashMap<String, Variable>,
-    pub said: Vec<Said>,
+    /// What `info` and `warning-if` said.
+    said: Vec<(Severity, String)>,
     work: usize,
 }
 
@@ -96,6 +93,17 @@ impl Macros {
             true => Err(Stop("expansion makes too much text".into())),
             false => Ok(()),
         }
+    }
+
+    /// What functions have said since the last time, all of it here.
+    pub(crate) fn tell(&mut self, at: At) -> impl Iterator<Item = Message> {
+        self.said.drain(..).map(move |(severity, text)| {
+            let text = match severity {
+                Severity::Info => text,
+                _ => format!("{}:{}: {text}", at.file, at.line),
+            };
+            Message::plain(severity, text)
+        })
     }
 
     /// Expands the reference that `text` begins with, the `$` being read already. How many bytes of `text` that took,
@@ -269,12 +277,12 @@ impl Macros {
             "lineno" => at.line.to_string(),
             "shell" => tidy(probes.shell(&arguments[0])),
             "info" => {
-                self.said.push(Said::Info(arguments[0].clone()));
+                self.said.push((Severity::Info, arguments[0].clone()));
                 String::new()
             }
             "error-if" if arguments[0] == "y" => return Err(Stop(arguments[1].clone())),
             "warning-if" if arguments[0] == "y" => {
-                self.said.push(Said::Warning(arguments[1].clone()));
+                self.said.push((Severity::Warning, arguments[1].clone()));
                 String::new()
             }
             _ => String::new(),

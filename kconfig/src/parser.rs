@@ -171,31 +171,43 @@ impl Parser<'_> {
     /// All statements of all files, to the end or to where conf gives up.
     fn statements(&mut self) -> Result<(), Message> {
         while let Some((buffer, _)) = self.buffers.last_mut() {
-            let statement = buffer.statement(&mut self.macros, self.probes, &mut self.messages)?;
+            let mut statement = Statement::default();
+            let read = buffer.statement(&mut statement, &mut self.macros, self.probes, &mut self.messages);
+            if let Err(stop) = read {
+                self.judge_beginning(&mut statement)?;
+                return Err(stop);
+            }
             let is_outermost = self.buffers.len() == 1;
-            match statement {
-                Some(statement) if statement.cut && is_outermost => {
-                    // What the file ends in the middle of is no statement.
-                    self.shifted(statement.tokens.len());
-                    self.syntax_error(statement.line);
+            if !statement.tokens.is_empty() {
+                // The end of a file that another one sources is an end of line.
+                statement.cut &= is_outermost;
+                if self.statement(&statement)?.is_break() {
                     return Ok(());
                 }
-                Some(statement) => {
-                    if self.statement(&statement)?.is_break() {
-                        return Ok(());
-                    }
-                }
-                None => {
-                    if is_outermost {
-                        let line = self.buffer().line();
-                        self.end_options(line)?;
-                        if !self.blocks.is_empty() {
-                            self.syntax_error(line);
-                        }
-                    }
-                    self.buffers.pop();
+                continue;
+            }
+            if is_outermost {
+                let line = self.buffer().line();
+                self.end_options(line)?;
+                if !self.blocks.is_empty() {
+                    self.syntax_error(line);
                 }
             }
+            self.buffers.pop();
+        }
+        Ok(())
+    }
+
+    /// Reading stopped behind these tokens, which may have been wrong already.
+    fn judge_beginning(&mut self, statement: &mut Statement) -> Result<(), Message> {
+        statement.cut = true;
+        let read = statement.tokens.len();
+        if read > 0
+            && let Err(failure) = self.outcome(statement)?
+            && failure.shifted < read
+        {
+            self.shifted(failure.shifted);
+            self.syntax_error(statement.line);
         }
         Ok(())
     }
@@ -236,14 +248,7 @@ impl Parser<'_> {
     /// `Break`: conf reads no further.
     fn statement(&mut self, statement: &Statement) -> Result<ControlFlow<()>, Message> {
         let line = statement.line;
-        let is_first = std::mem::take(&mut self.is_first);
-        let outcome = match self.option(statement) {
-            Some(outcome) => outcome,
-            None => {
-                self.end_options(line)?;
-                self.begin(statement, is_first)?
-            }
-        };
+        let outcome = self.outcome(statement)?;
         if self.graph.exprs.too_deep {
             return Err(Message::error(&self.buffer().name, line, "the expression is nested too deeply"));
         }
@@ -254,6 +259,7 @@ impl Parser<'_> {
         self.shifted(failure.shifted);
         self.syntax_error(line);
         let text = match failure.invalid {
+            _ if statement.cut => return Ok(ControlFlow::Break(())),
             Invalid::Statement => "invalid statement".into(),
             Invalid::Unknown(word) => format!("unknown statement \"{word}\""),
             Invalid::Title => return Ok(ControlFlow::Break(())),
@@ -262,6 +268,17 @@ impl Parser<'_> {
         // The rest of the line is passed over, its end is not.
         self.shifted(1);
         Ok(ControlFlow::Continue(()))
+    }
+
+    fn outcome(&mut self, statement: &Statement) -> Result<Result<(), Failure>, Message> {
+        let is_first = std::mem::take(&mut self.is_first);
+        match self.option(statement) {
+            Some(outcome) => Ok(outcome),
+            None => {
+                self.end_options(statement.line)?;
+                self.begin(statement, is_first)
+            }
+        }
     }
 
     /// So many tokens were read without a mistake.
@@ -289,8 +306,9 @@ impl Parser<'_> {
                     _ => Flavor::Recursive,
                 };
                 return match value {
-                    [] => self.assign(name, flavor, "", line).map(Ok),
-                    [Token::Value(value)] => self.assign(name, flavor, value, line).map(Ok),
+                    _ if statement.cut => fail(statement.tokens.len(), Invalid::Unknown(name.clone())),
+                    [] => self.assign(name, flavor, "").map(Ok),
+                    [Token::Value(value)] => self.assign(name, flavor, value).map(Ok),
                     _ => fail(2, Invalid::Unknown(name.clone())),
                 };
             }
@@ -308,7 +326,7 @@ impl Parser<'_> {
         if !is_allowed {
             return fail(0, Invalid::Statement);
         }
-        let mut cursor = Cursor { tokens: rest };
+        let mut cursor = Cursor { tokens: rest, cut: statement.cut };
         if self.open_or_close(keyword, &mut cursor, line)?.is_some() {
             return Ok(Ok(()));
         }
@@ -376,10 +394,12 @@ impl Parser<'_> {
         Ok(Some(()))
     }
 
-    fn assign(&mut self, name: &str, flavor: Flavor, value: &str, line: u32) -> Result<(), Message> {
-        let file = self.buffer().name.clone();
+    fn assign(&mut self, name: &str, flavor: Flavor, value: &str) -> Result<(), Message> {
+        // conf has read the end of the line by then.
+        let (file, line) = (self.buffer().name.clone(), self.buffer().line());
         let at = At { file: &file, line };
         let assigned = self.macros.assign(name, value, flavor, at, self.probes);
+        self.messages.extend(self.macros.tell(at));
         assigned.map_err(|Stop(text)| Message::error(&file, line, text))
     }
 

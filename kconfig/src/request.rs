@@ -137,9 +137,11 @@ impl<'g> Request<'g> {
         self.wanted.fill(None);
         let name: Arc<str> = Arc::from(name);
         let mut messages = Vec::new();
-        for (number, line) in content.split(|&byte| byte == b'\n').enumerate() {
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            let line = String::from_utf8_lossy(line);
+        for (number, line) in content.split_inclusive(|&byte| byte == b'\n').enumerate() {
+            let whole = line.strip_suffix(b"\r\n").or_else(|| line.strip_suffix(b"\n")).unwrap_or(line);
+            // To conf a line ends at a NUL.
+            let text = whole.split(|&byte| byte == 0).next().unwrap_or_default();
+            let line = String::from_utf8_lossy(text);
             let mut warn = |text: String| {
                 let number = u32::try_from(number + 1).unwrap_or(u32::MAX);
                 messages.push(Message::warning(&name, number, text));

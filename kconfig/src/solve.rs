@@ -88,11 +88,8 @@ impl<'g> Solution<'g> {
             let needed = graph.order.iter().take_while(|&&symbol| symbol != modules);
             needed.for_each(|&symbol| solution.calculate(symbol));
             solution.calculate(modules);
+            // What this looked at was worth what it is without modules, and stays so.
             solution.modules = solution.values[modules.index()].logical;
-            solution.values.iter_mut().for_each(|value| value.is_known = false);
-            solution.exprs.fill(UNKNOWN);
-            solution.unmet.clear();
-            solution.decided.clear();
         }
         for &symbol in &graph.order {
             solution.calculate(symbol);

@@ -14,6 +14,8 @@ const NESTING_LIMIT: usize = 500;
 /// What is left of a statement.
 pub(super) struct Cursor<'t> {
     pub tokens: &'t [Token],
+    /// The end of the tokens isn't that of the line: the file ends there.
+    pub cut: bool,
 }
 
 impl Cursor<'_> {
@@ -32,7 +34,7 @@ impl Cursor<'_> {
     }
 
     pub(super) fn end(&self) -> Option<()> {
-        self.tokens.is_empty().then_some(())
+        (self.tokens.is_empty() && !self.cut).then_some(())
     }
 
     pub(super) fn quoted(&mut self) -> Option<Arc<str>> {

@@ -47,7 +47,7 @@ impl Parser<'_> {
         if !allowed {
             return None;
         }
-        let mut cursor = Cursor { tokens: rest };
+        let mut cursor = Cursor { tokens: rest, cut: statement.cut };
         if self.parse_option(*keyword, &mut cursor, line).is_some() {
             return Some(Ok(()));
         }
@@ -73,7 +73,6 @@ impl Parser<'_> {
             Keyword::Bool | Keyword::Tristate | Keyword::Int | Keyword::Hex | Keyword::String => {
                 if let Some(text) = cursor.quoted() {
                     let condition = self.condition(cursor)?;
-                    cursor.end()?;
                     self.add_prompt(PropertyKind::Prompt, &text, condition, line);
                 }
                 cursor.end()?;

@@ -142,6 +142,15 @@ fn visible(text: &str) -> String {
     }
 }
 
+/// Every case of a file.
+pub fn read(text: &str) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for case in format!("\n{text}").split("\n=== ").skip(1) {
+        cases.push(parse(case.split("\n>>> ").next().unwrap_or_default()));
+    }
+    cases
+}
+
 /// A .config without the lines that say what it is.
 pub fn without_heading(config: &str) -> String {
     match config.starts_with("#\n# Automatically generated file") {
