@@ -6,3 +6,4 @@ mod dts;
 
 pub use dtb::{EmitError, to_dtb};
 pub use dts::to_dts;
+pub(crate) use dts::value_text;
