@@ -5,5 +5,4 @@ mod dtb;
 mod dts;
 
 pub use dtb::{EmitError, to_dtb};
-pub use dts::to_dts;
-pub(crate) use dts::value_text;
+pub use dts::{to_dts, value_text};

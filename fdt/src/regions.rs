@@ -64,6 +64,10 @@ impl<'a> Spaces<'a> {
         let counts = node.counts();
         let reserved = !place.is_root && path == "/reserved-memory";
         for child in &node.children {
+            let is_leaf = child.children.is_empty() && child.get("ranges").is_none();
+            if is_leaf && counts.size == 0 {
+                continue;
+            }
             let path: Rc<str> = format!("{path}/{}", child.name).into();
             let use_ = if reserved {
                 RegionUse::Reserved
@@ -80,7 +84,7 @@ impl<'a> Spaces<'a> {
             if counts.size > 0 {
                 decode::reg(child, counts).into_iter().flatten().for_each(&mut claim);
             }
-            if child.children.is_empty() && child.get("ranges").is_none() {
+            if is_leaf {
                 continue;
             }
             match decode::ranges(child, counts) {

@@ -22,7 +22,7 @@ pub(super) fn problems(tree: &Tree) -> Vec<Problem> {
         let counts = cpus.counts();
         for cpu in cpus.children.iter().filter(|node| names::base(&node.name) == "cpu") {
             let path = || format!("/cpus/{}", cpu.name);
-            numa.push((path(), cpu));
+            numa.push(("/cpus", cpu));
             let Some(id) = decode::reg(cpu, counts).and_then(|entries| Some(entries.first()?.base)) else {
                 continue;
             };
@@ -36,7 +36,7 @@ pub(super) fn problems(tree: &Tree) -> Vec<Problem> {
         }
     }
     let memory = root.children.iter().filter(|node| regions::is_memory(node));
-    numa.extend(memory.map(|node| (format!("/{}", node.name), node)));
+    numa.extend(memory.map(|node| ("", node)));
     problems.extend(numa_nodes(&numa));
     problems
 }
@@ -48,18 +48,23 @@ fn is_aarch64(cpu: &Node) -> bool {
 
 /// Documentation/devicetree/bindings/numa.txt. A kernel that finds some on nodes and others not, takes node 0 for
 /// those without, which is seldom meant.
-fn numa_nodes(all: &[(String, &Node)]) -> Vec<Problem> {
+fn numa_nodes(all: &[(&str, &Node)]) -> Vec<Problem> {
     let number = |node: &Node| node.get("numa-node-id").and_then(Value::as_u32);
     let mut problems = Vec::new();
-    let Some((first, _)) = all.iter().find(|(_, node)| number(node).is_some()) else { return problems };
-    for (path, node) in all {
-        match number(node) {
+    let path = |(above, node): &(&str, &Node)| format!("{above}/{}", node.name);
+    let Some(first) = all.iter().find(|(_, node)| number(node).is_some()) else { return problems };
+    for placed in all {
+        match number(placed.1) {
             None => {
-                problems.push(Problem::new(path, None, ProblemKind::NoNumaNode { other: first.clone() }));
+                problems.push(Problem::new(
+                    &path(placed),
+                    None,
+                    ProblemKind::NoNumaNode { other: path(first) },
+                ));
             }
             Some(node) if node >= NUMA_NODES_MAX => {
                 let kind = ProblemKind::NumaNode { node, max: NUMA_NODES_MAX - 1 };
-                problems.push(Problem::new(path, Some("numa-node-id"), kind));
+                problems.push(Problem::new(&path(placed), Some("numa-node-id"), kind));
             }
             Some(_) => {}
         }

@@ -63,8 +63,8 @@ fn push(out: &mut String, text: std::fmt::Arguments) {
     out.write_fmt(text).expect("writing to a String does not fail");
 }
 
-/// The value as source; None for one without bytes.
-pub(crate) fn value_text(value: &Value, own: CellCounts, parent: CellCounts) -> Option<String> {
+/// The value as source, given the cell counts of its node and of the one above; None for one without bytes.
+pub fn value_text(value: &Value, own: CellCounts, parent: CellCounts) -> Option<String> {
     match value {
         Value::Empty => None,
         Value::U64(number) => Some(format!("/bits/ 64 <{number:#x}>")),

@@ -11,6 +11,7 @@ mod bad_pins;
 mod bad_rules;
 mod bad_values;
 mod good;
+mod machines;
 mod mutations;
 mod own;
 
