@@ -4,14 +4,12 @@ mod harness;
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::mpsc,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
-use harness::{built, folder};
+use harness::{Console, built, folder};
 
 /// Firmware, kernel and payload under emulation, with another build beside them.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -57,7 +55,8 @@ fn check(profile: &str, arch: &str, qemu: &str, machine: &[&str], code: &Path, v
     let disk = format!("if=none,id=disk,format=raw,snapshot=on,file={}", out.join("disk.raw").display());
     command.args(["-drive", &disk, "-device", "virtio-blk-pci,drive=disk,bootindex=0"]);
 
-    let console = wait_for(&mut command, "payload-ready ");
+    let mut console = Console::start(command.stdin(Stdio::null()));
+    let console = console.wait_for("payload-ready ", Instant::now() + PATIENCE);
     let line = console.lines().last().unwrap();
     let json = line.split_once("payload-ready ").unwrap().1;
     let report: serde_json::Value =
@@ -71,56 +70,6 @@ fn check(profile: &str, arch: &str, qemu: &str, machine: &[&str], code: &Path, v
     assert!(kernel["outputs"]["kernel"].is_string());
     assert!(report["kernel"].as_str().is_some_and(|release| release.starts_with("7.3")), "{line}");
     assert!(report["model"].is_string() || report["model"].is_null(), "{line}");
-}
-
-/// Everything on the console up to the first line with `wanted`; a machine that ends or hangs before fails the test.
-fn wait_for(command: &mut Command, wanted: &str) -> String {
-    let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let child = spawned.unwrap_or_else(|error| {
-        panic!("can't run {:?}: {error}; `cargo xtask doctor --install` brings it", command.get_program())
-    });
-    let mut machine = Machine(child);
-    let (sender, receiver) = mpsc::channel();
-    let stdout = machine.0.stdout.take().unwrap();
-    std::thread::spawn(move || {
-        for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
-            if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
-                return;
-            }
-        }
-    });
-    let end = Instant::now() + PATIENCE;
-    let mut console = String::new();
-    loop {
-        match receiver.recv_timeout(end.saturating_duration_since(Instant::now())) {
-            Ok(line) => {
-                console += line.trim_end();
-                console.push('\n');
-                if line.contains(wanted) {
-                    return console;
-                }
-            }
-            Err(mpsc::RecvTimeoutError::Timeout) => {
-                panic!("no {wanted:?} within {PATIENCE:?}; console:\n{console}")
-            }
-            Err(mpsc::RecvTimeoutError::Disconnected) => {
-                let mut said = String::new();
-                let stderr = machine.0.stderr.take().unwrap();
-                let _ = std::io::Read::read_to_string(&mut BufReader::new(stderr), &mut said);
-                panic!("the machine ended before {wanted:?}; it said {said:?}; console:\n{console}");
-            }
-        }
-    }
-}
-
-/// Ends with the test, whichever way that goes.
-struct Machine(Child);
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 fn firmware(places: &[&str]) -> PathBuf {

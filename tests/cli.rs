@@ -1,6 +1,8 @@
 //! Whole runs of the command line, as people see them: exit status, standard output, standard error.
 //! `UPDATE_EXPECT=1 cargo test -p xtask --test cli` writes the snapshots anew.
 
+#[path = "cli/device_trees.rs"]
+mod device_trees;
 #[path = "cli/diff.rs"]
 mod diff;
 #[path = "cli/guide.rs"]
@@ -55,7 +57,7 @@ fn shown(said: &Said) -> String {
     text
 }
 
-const VERBS: [&[&str]; 15] = [
+const VERBS: [&[&str]; 19] = [
     &[],
     &["build-image"],
     &["plan"],
@@ -65,6 +67,10 @@ const VERBS: [&[&str]; 15] = [
     &["config", "lint"],
     &["config", "resolve"],
     &["config", "diff"],
+    &["fdt"],
+    &["fdt", "show"],
+    &["fdt", "check"],
+    &["fdt", "diff"],
     &["doctor"],
     &["pins"],
     &["pins", "update"],
@@ -107,6 +113,9 @@ fn looking_verbs_leave_nothing_behind() {
         &["explain", "mine"],
         &["explain", "mine", "CONFIG_SMP"],
         &["explain", "mine", "kernel mine"],
+        &["fdt", "show", "x86_64-vtl2"],
+        &["fdt", "check", "x86_64-vtl2"],
+        &["fdt", "diff", "x86_64-vtl2", "x86_64-vtl2"],
     ] {
         project.run(arguments).expect(&arguments.join(" "));
         assert!(!project.store().exists(), "{arguments:?} made a store");

@@ -1,12 +1,16 @@
 //! What is wrong with a tree, all of it at once. It judges form (Devicetree Specification 0.4, and what dtc warns of)
 //! and address ranges; which properties a device must have is for the bindings' own schemas.
 
+mod alignment;
 mod blob;
+mod cpus;
 mod gic;
+mod interrupts;
 mod names;
 mod nodes;
+mod overlaps;
 mod problem;
-mod regions;
+mod subject;
 
 use std::collections::BTreeMap;
 
@@ -20,9 +24,13 @@ use crate::phandles::Phandles;
 use crate::tree::{CellCounts, Node, Tree, Value};
 
 /// Linux unflattens no deeper (`FDT_MAX_DEPTH`), and neither do we look.
-const DEPTH_MAX: usize = 64;
+pub(crate) const DEPTH_MAX: usize = 64;
 
-/// All problems of a tree in tree order, those of the whole tree last; none means that it can be emitted.
+/// Nobody reads more of any kind, and trees of strangers must not make the list large.
+const PROBLEMS_MAX: usize = 1000;
+
+/// The problems of a tree in tree order, those of the whole tree last, a thousand of each family at most; none means
+/// that it can be emitted.
 pub fn check(tree: &Tree) -> Vec<Problem> {
     let phandles = Phandles::assign(&tree.root);
     let mut walk = Walk {
@@ -43,12 +51,23 @@ pub fn check(tree: &Tree) -> Vec<Problem> {
     let size_bytes = walk.blob.total(tree.memory_reservations.len());
     let mut problems = walk.problems;
     problems.extend(required_nodes(&tree.root));
-    problems.extend(regions::overlaps(tree));
-    problems.extend(gic::too_few_redistributors(&tree.root));
+    let more = [
+        overlaps::overlaps(tree),
+        gic::too_few_redistributors(&tree.root),
+        cpus::problems(tree),
+        interrupts::outside_controller(tree),
+        alignment::problems(tree),
+    ];
+    problems.extend(more.into_iter().flat_map(|list| list.into_iter().take(PROBLEMS_MAX)));
+    // Two CPUs with one id have one name as well; one message is enough.
+    let twice = |problem: &Problem| matches!(problem.kind, ProblemKind::CpuIdTwice { .. });
+    let same_cpu: Vec<String> = problems.iter().filter(|p| twice(p)).map(|p| p.path.clone()).collect();
+    problems.retain(|p| p.kind != ProblemKind::DuplicateNode || !same_cpu.contains(&p.path));
     let max_bytes = tree.size_max_bytes;
     if size_bytes > max_bytes {
         problems.push(Problem::new("/", None, ProblemKind::TooLarge { size_bytes, max_bytes }));
     }
+    subject::locate(tree, &mut problems);
     problems
 }
 
@@ -65,8 +84,7 @@ struct Walk<'a> {
 
 /// What a node's parent says about it.
 #[derive(Clone, Copy)]
-struct Above<'a> {
-    node: &'a Node,
+struct Above {
     counts: CellCounts,
 }
 
@@ -76,11 +94,14 @@ impl<'a> Walk<'a> {
     }
 
     fn report(&mut self, property: Option<&str>, kind: ProblemKind) {
+        if self.problems.len() >= PROBLEMS_MAX {
+            return;
+        }
         let problem = Problem::new(&self.path(), property, kind);
         self.problems.push(problem);
     }
 
-    fn visit(&mut self, node: &'a Node, above: Option<Above<'a>>) {
+    fn visit(&mut self, node: &'a Node, above: Option<Above>) {
         if self.path.len() >= DEPTH_MAX {
             return self.report(None, ProblemKind::TooDeep { max: DEPTH_MAX });
         }
@@ -92,9 +113,10 @@ impl<'a> Walk<'a> {
         if let Some(above) = above {
             self.address(node, above);
         }
+        self.counts(node);
         for child in &node.children {
             self.path.push(&child.name);
-            self.visit(child, Some(Above { node, counts }));
+            self.visit(child, Some(Above { counts }));
             self.path.pop();
         }
     }
@@ -126,7 +148,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Every value has bytes, and those of the structure's own properties have their shape.
-    fn values(&mut self, node: &'a Node, above: Option<Above<'a>>, own: CellCounts) {
+    fn values(&mut self, node: &'a Node, above: Option<Above>, own: CellCounts) {
         let parent = above.map_or(crate::tree::DEFAULT_CELL_COUNTS, |above| above.counts);
         let context = encode::Context { parent, own, phandles: self.phandles };
         for property in &node.properties {

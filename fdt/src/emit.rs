@@ -5,4 +5,4 @@ mod dtb;
 mod dts;
 
 pub use dtb::{EmitError, to_dtb};
-pub use dts::to_dts;
+pub use dts::{to_dts, value_text};

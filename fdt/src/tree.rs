@@ -12,8 +12,8 @@ pub const ARM64_SIZE_MAX_BYTES: usize = 2 * 1024 * 1024;
 /// A whole tree with what the blob's header carries beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tree {
-    /// `/memreserve/` entries (Devicetree Specification 5.3), in bytes of physical address space.
-    pub memory_reservations: Vec<Range>,
+    /// `/memreserve/` entries (Devicetree Specification 5.3).
+    pub memory_reservations: Vec<Reservation>,
     /// Physical id of the boot CPU (`boot_cpuid_phys`, 5.2): the `reg` of its cpu node.
     pub boot_cpu: u32,
     /// The largest blob the kernel in question takes; [`X86_SIZE_MAX_BYTES`] unless said otherwise, the smaller one.
@@ -28,6 +28,23 @@ impl Tree {
     }
 }
 
+/// A `/memreserve/` entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    /// In bytes of physical address space.
+    pub range: Range,
+    /// As [`Node::subject`].
+    pub subject: Option<String>,
+    /// As [`Node::comment`].
+    pub comment: Option<String>,
+}
+
+impl From<Range> for Reservation {
+    fn from(range: Range) -> Reservation {
+        Reservation { range, subject: None, comment: None }
+    }
+}
+
 /// A node: properties come before children in the blob, each in the order given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Node {
@@ -35,6 +52,10 @@ pub struct Node {
     pub name: String,
     /// What [`Cell::Phandle`] refers to. A node that is referred to gets a `phandle` property on emission.
     pub label: Option<String>,
+    /// What this node is made of, in words of whoever described it: problems with it and its children say so.
+    pub subject: Option<String>,
+    /// For readers of the source text; the blob has no place for it.
+    pub comment: Option<String>,
     pub properties: Vec<Property>,
     pub children: Vec<Node>,
 }
@@ -61,6 +82,13 @@ impl Node {
 
     pub fn label(mut self, label: impl Into<String>) -> Node {
         self.label = Some(label.into());
+        self
+    }
+
+    /// Says what the node is made of, and what its readers should know.
+    pub fn about(mut self, subject: String, comment: Option<String>) -> Node {
+        self.subject = Some(subject);
+        self.comment = comment;
         self
     }
 
@@ -182,6 +210,24 @@ pub enum Value {
 }
 
 impl Value {
+    /// The number, if this is one of 64 bits, or two plain cells.
+    pub fn as_u64(&self) -> Option<u64> {
+        match self {
+            Value::U64(number) => Some(*number),
+            Value::Cells(rows) => {
+                let mut cells = rows.iter().flatten();
+                match (cells.next(), cells.next(), cells.next()) {
+                    (Some(Cell::U32(high)), Some(Cell::U32(low)), None) => {
+                        Some(u64::from(*high) << 32 | u64::from(*low))
+                    }
+                    _ => None,
+                }
+            }
+            Value::Bytes(bytes) => Some(u64::from_be_bytes(bytes.as_slice().try_into().ok()?)),
+            Value::Empty | Value::Strings(_) | Value::Reg(_) | Value::Ranges(_) => None,
+        }
+    }
+
     /// The number, if this is exactly one plain cell.
     pub fn as_u32(&self) -> Option<u32> {
         match self {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use fdt::machine::{
-    Chosen, MAINLINE, Machine, Platform, PsciConduit, hyperv_vtl2_aarch64, hyperv_vtl2_x86_64,
-    qemu_virt_aarch64,
+    Chosen, Cpu, MAINLINE, Machine, Platform, PsciConduit, Reservation, hyperv_vtl2_aarch64,
+    hyperv_vtl2_x86_64, qemu_virt_aarch64,
 };
 use fdt::tree::ARM64_SIZE_MAX_BYTES;
 use fdt::{Cell, Mapping, Node, Property, Range, Tree, Value, check, to_dtb, to_dts};
@@ -84,15 +84,19 @@ fn options() {
     let bare = qemu_virt_aarch64(1, memory.clone(), PsciConduit::Hvc, Chosen::default());
     judge(&bare.tree(&MAINLINE));
     let Platform::Aarch64(mut platform) = bare.platform.clone() else { unreachable!() };
-    platform.serial = None;
     platform.pmu_ppi = None;
-    platform.mpidrs = vec![0x1_0000_0000, 0];
-    let memory_reservations = vec![Range::new(GIB, 0x1000), Range::new(GIB + 0x2000, 0x10)];
-    let machine = Machine { platform: Platform::Aarch64(platform), memory_reservations, ..bare };
+    let reservation = |base, size| Reservation { range: Range::new(base, size), comment: None };
+    let machine = Machine {
+        serial: None,
+        cpus: [0x1_0000_0000, 0].map(|id| Cpu { id, ..Cpu::default() }).into(),
+        platform: Platform::Aarch64(platform),
+        memory_reservations: vec![reservation(GIB, 0x1000), reservation(GIB + 0x2000, 0x10)],
+        ..bare
+    };
     judge(&machine.tree(&MAINLINE));
 
     let mut many_windows = hyperv_vtl2_x86_64(2, memory);
-    let vmbus = many_windows.vmbus.as_mut().unwrap();
+    let vmbus = &mut many_windows.vmbus[0];
     vmbus.mmio.push(Range::new(0x10_0000_0000, 0xffff_f000));
     judge(&many_windows.tree(&MAINLINE));
 }
@@ -133,7 +137,7 @@ fn every_value() {
         Node::new("later").label("later"),
     ]);
     let mut tree = Tree::new(root);
-    tree.memory_reservations = vec![Range::new(0x8000, 0x1000)];
+    tree.memory_reservations = vec![Range::new(0x8000, 0x1000).into()];
     judge(&tree);
 }
 
@@ -149,7 +153,7 @@ fn size_is_foretold() {
     assert_eq!(check(&tree).len(), 1);
     judge(&Tree { size_max_bytes: blob.len(), ..tree });
 
-    let arm = hyperv_vtl2_aarch64(2048, memory(1024), chosen()).tree(&MAINLINE);
+    let arm = hyperv_vtl2_aarch64(2048, memory(1024), Chosen::default()).tree(&MAINLINE);
     assert!(to_dtb(&arm).unwrap().len() < ARM64_SIZE_MAX_BYTES);
 }
 

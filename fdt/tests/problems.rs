@@ -1,39 +1,10 @@
 //! Wrong trees and everything that is said about each.
 
-use expect_test::{Expect, expect};
-use fdt::{Mapping, Node, Range, Tree, check, to_dtb};
+mod wrong;
 
-/// A tree with nothing wrong, for cases to add one thing to.
-fn base() -> Node {
-    let cpu = Node::at("cpu", 0).string("device_type", "cpu").reg([Range::new(0, 0)]);
-    Node::new("")
-        .cell_counts(2, 2)
-        .child(Node::new("cpus").cell_counts(1, 0).child(cpu))
-        .child(memory(0, 0x8000_0000))
-}
-
-fn memory(base: u64, size: u64) -> Node {
-    Node::at("memory", base).string("device_type", "memory").reg([Range::new(base, size)])
-}
-
-fn device(base: u64, size: u64) -> Node {
-    Node::at("device", base).reg([Range::new(base, size)])
-}
-
-fn bus(children: impl IntoIterator<Item = Node>) -> Node {
-    Node::new("bus").cell_counts(2, 2).flag("ranges").children(children)
-}
-
-fn with(child: Node) -> Tree {
-    Tree::new(base().child(child))
-}
-
-#[track_caller]
-fn problems(tree: &Tree, expected: Expect) {
-    let lines: String = check(tree).iter().map(|problem| format!("{problem}\n")).collect();
-    expected.assert_eq(&lines);
-    assert_eq!(to_dtb(tree).is_err(), !lines.is_empty());
-}
+use expect_test::expect;
+use fdt::{Mapping, Node, Range, Tree};
+use wrong::{base, bus, device, memory, problems, with};
 
 #[test]
 fn nothing_wrong() {
@@ -412,7 +383,9 @@ fn inside_a_window() {
 fn reserved_overlaps_mmio_and_reserved() {
     problems(
         &Tree {
-            memory_reservations: vec![Range::new(0x1000, 0x1000), Range::new(0x1800, 0x1000)],
+            memory_reservations: [Range::new(0x1000, 0x1000), Range::new(0x1800, 0x1000)]
+                .map(Into::into)
+                .into(),
             ..with(
                 Node::new("reserved-memory").cell_counts(2, 2).flag("ranges").child(device(0x2000, 0x1000)),
             )
@@ -428,7 +401,7 @@ fn reserved_overlaps_mmio_and_reserved() {
 fn reserved_overlaps_mmio() {
     problems(
         &Tree {
-            memory_reservations: vec![Range::new(0x9000_0000, 0x1000)],
+            memory_reservations: [Range::new(0x9000_0000, 0x1000)].map(Into::into).into(),
             ..with(device(0x9000_0800, 0x1000))
         },
         expect![[r#"
@@ -441,7 +414,7 @@ fn reserved_overlaps_mmio() {
 fn reserved_in_ram_is_right() {
     problems(
         &Tree {
-            memory_reservations: vec![Range::new(0x1000, 0x1000)],
+            memory_reservations: [Range::new(0x1000, 0x1000)].map(Into::into).into(),
             ..with(
                 Node::new("reserved-memory").cell_counts(2, 2).flag("ranges").child(device(0x2000, 0x1000)),
             )
@@ -454,7 +427,7 @@ fn reserved_in_ram_is_right() {
 fn ranges_that_are_none() {
     problems(
         &Tree {
-            memory_reservations: vec![Range::new(0x1000, 0)],
+            memory_reservations: [Range::new(0x1000, 0)].map(Into::into).into(),
             ..with(bus([device(u64::MAX, 2), device(0x9000_0000, 0)]))
         },
         expect![[r#"

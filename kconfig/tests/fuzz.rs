@@ -29,7 +29,7 @@ struct Files(BTreeMap<String, Vec<u8>>);
 
 impl Sources for Files {
     fn read(&self, path: &str) -> Option<Vec<u8>> {
-        self.0.get(path).cloned().or_else(|| (path.len() % 2 == 0).then(Vec::new))
+        self.0.get(path).cloned().or_else(|| path.len().is_multiple_of(2).then(Vec::new))
     }
 }
 
@@ -38,7 +38,7 @@ struct Imagined;
 
 impl Probes for Imagined {
     fn variable(&self, name: &str) -> Option<String> {
-        (name.len() % 2 == 0).then(|| name.to_lowercase())
+        name.len().is_multiple_of(2).then(|| name.to_lowercase())
     }
 
     fn shell(&mut self, command: &str) -> Vec<u8> {
@@ -150,8 +150,10 @@ fn words_by_chance() {
     check(rounds(6_000), || {
         let mut text = String::new();
         for _ in 0..random.below(60) {
-            text.push_str(*random.pick(&TOKENS));
-            text.push_str(*random.pick(&[" ", " ", " ", "\n", "\n\t", ""]));
+            let &token = random.pick(&TOKENS);
+            text.push_str(token);
+            let &gap = random.pick(&[" ", " ", " ", "\n", "\n\t", ""]);
+            text.push_str(gap);
         }
         (Files(BTreeMap::from([("Kconfig".into(), text.into_bytes())])), b"CONFIG_A=y\nCONFIG_X=m\n".to_vec())
     });

@@ -1,12 +1,16 @@
 //! What the whole-program tests share: this tool's own command line, images built through the user's store,
 //! and the outside tools that judge them. A tool that is missing fails the test and says how to get it.
 
-#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test program uses a part of it")]
+
+mod console;
 
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
 };
+
+pub use console::Console;
 
 pub const PROFILES: [&str; 4] = ["x86_64-vtl0", "x86_64-vtl2", "aarch64-vtl0", "aarch64-vtl2"];
 

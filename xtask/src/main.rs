@@ -37,6 +37,9 @@ enum Verb {
     /// Check, print or compare kernel configurations without building
     #[command(subcommand)]
     Config(verbs::config::Config),
+    /// Show, check or compare device trees without building
+    #[command(subcommand)]
+    Fdt(verbs::fdt::Fdt),
     /// List what this machine lacks, and the command that mends it
     Doctor(verbs::doctor::Doctor),
     /// Look after profiles/pins.yaml
@@ -67,6 +70,7 @@ fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Plan(arguments) => verbs::plan::run(&arguments)?,
         Verb::Explain(arguments) => verbs::explain::run(&arguments)?,
         Verb::Config(arguments) => return verbs::config::run(&arguments),
+        Verb::Fdt(arguments) => return verbs::fdt::run(&arguments),
         Verb::Doctor(arguments) => return verbs::doctor::run(&arguments),
         Verb::Pins(arguments) => return verbs::pins::run(&arguments),
         Verb::Schema(arguments) => verbs::schema::run(&arguments)?,

@@ -2,6 +2,7 @@
 //!
 //! Files come through the [`Files`] trait; apart from that everything here is values in, values out.
 
+pub mod device_tree;
 mod explain;
 mod files;
 mod layers;

@@ -5,6 +5,7 @@ pub mod build_image;
 pub mod config;
 pub mod doctor;
 pub mod explain;
+pub mod fdt;
 pub mod pins;
 pub mod plan;
 mod purposes;

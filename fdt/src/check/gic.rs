@@ -25,8 +25,7 @@ pub(super) fn too_few_redistributors(root: &Node) -> Vec<Problem> {
 fn room(gic: &Node, root: &Node) -> Option<u64> {
     let regions = gic.get("#redistributor-regions").map_or(Some(1), Value::as_u32)?;
     let stride = match gic.get("redistributor-stride") {
-        Some(Value::U64(stride)) => *stride,
-        Some(_) => return None,
+        Some(value) => value.as_u64()?,
         None => REDISTRIBUTOR_SIZE,
     };
     let frames = decode::reg(gic, root.counts())?;

@@ -7,6 +7,8 @@ use crate::tree::Node;
 
 const LENGTH_MAX: usize = 31;
 
+const HANDFUL: usize = 16;
+
 impl<'a> Walk<'a> {
     pub(super) fn names(&mut self, node: &'a Node) {
         // The root's name has a rule of its own.
@@ -19,17 +21,24 @@ impl<'a> Walk<'a> {
                 self.report(None, ProblemKind::NodeNameInvalid);
             }
         }
-        let mut properties = BTreeSet::new();
-        for property in &node.properties {
+        // A handful as a rule: looking at those before is faster than a set, but only of a handful.
+        let mut many = (node.properties.len() > HANDFUL).then(BTreeSet::new);
+        for (index, property) in node.properties.iter().enumerate() {
             let name = property.name.as_str();
             if name.len() > LENGTH_MAX {
                 let length = name.len();
                 self.report(Some(name), ProblemKind::PropertyNameTooLong { length });
             }
-            if name.is_empty() || !name.chars().all(|c| is_name_char(c) || matches!(c, '?' | '#')) {
+            if name.is_empty()
+                || !name.bytes().all(|byte| is_name_char(byte.into()) || matches!(byte, b'?' | b'#'))
+            {
                 self.report(Some(name), ProblemKind::PropertyNameInvalid);
             }
-            if !properties.insert(name) {
+            let is_new = match &mut many {
+                Some(names) => names.insert(name),
+                None => node.properties[..index].iter().all(|before| before.name != name),
+            };
+            if !is_new {
                 self.report(Some(name), ProblemKind::DuplicateProperty);
             }
         }

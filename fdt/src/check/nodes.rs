@@ -27,15 +27,18 @@ pub(super) fn shape(
 }
 
 impl<'a> Walk<'a> {
-    /// The unit address is there exactly if the node has an address, and says the same.
-    pub(super) fn address(&mut self, node: &'a Node, above: Above<'a>) {
-        if node.get("reg").is_some() {
-            for name in ["#address-cells", "#size-cells"] {
-                if above.node.get(name).is_none() {
-                    self.missing_count(name);
-                }
+    /// Said once for a parent, though every child with an address asks for it.
+    pub(super) fn counts(&mut self, node: &'a Node) {
+        if node.children.iter().any(|child| child.get("reg").is_some()) {
+            for name in ["#address-cells", "#size-cells"].into_iter().filter(|name| node.get(name).is_none())
+            {
+                self.report(None, ProblemKind::MissingCellCount { name });
             }
         }
+    }
+
+    /// The unit address is there exactly if the node has an address, and says the same.
+    pub(super) fn address(&mut self, node: &'a Node, above: Above) {
         // Buses with addresses of another kind (PCI, USB) have unit addresses of another kind too.
         if above.counts.address > 2 {
             return;
@@ -52,17 +55,6 @@ impl<'a> Walk<'a> {
             }
             (Some(_), Address::Known(_)) | (None, Address::None) | (_, Address::Malformed) => {}
         }
-    }
-
-    /// Said once for a parent, though every child with an address would ask for it.
-    fn missing_count(&mut self, name: &'static str) {
-        let kind = ProblemKind::MissingCellCount { name };
-        let child = self.path.pop();
-        let path = self.path();
-        if !self.problems.iter().rev().any(|p| p.kind == kind && p.path == path) {
-            self.report(None, kind);
-        }
-        self.path.extend(child);
     }
 }
 

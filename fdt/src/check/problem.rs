@@ -12,11 +12,16 @@ pub struct Problem {
     /// The property, where it is one.
     pub property: Option<String>,
     pub kind: ProblemKind,
+    /// What the node was made from ([`crate::Node::subject`] of it or of the nearest node above).
+    pub subject: Option<String>,
+    /// The same of the other node that has a part in it.
+    pub other_subject: Option<String>,
 }
 
 impl Problem {
     pub(crate) fn new(path: &str, property: Option<&str>, kind: ProblemKind) -> Problem {
-        Problem { path: path.to_owned(), property: property.map(str::to_owned), kind }
+        let property = property.map(str::to_owned);
+        Problem { path: path.to_owned(), property, kind, subject: None, other_subject: None }
     }
 }
 
@@ -122,6 +127,36 @@ pub enum ProblemKind {
     Overlap { use_: RegionUse, range: Range, other_use: RegionUse, other_range: Range, other: String },
     #[error("redistributor regions have room for {room} CPUs, but there are {cpus}")]
     TooFewRedistributors { room: u64, cpus: u64 },
+    #[error("CPU id {id:#x} is already that of {other}")]
+    CpuIdTwice { id: u64, other: String },
+    #[error("CPU id {id:#x} has bits outside the affinity fields of MPIDR_EL1 (39:32 and 23:0)")]
+    NoMpidr { id: u64 },
+    #[error("is on no NUMA node, though {other} is: either all CPUs and memory are, or none")]
+    NoNumaNode { other: String },
+    #[error("there is no NUMA node {node}: kernels count them up to {max}")]
+    NumaNode { node: u32, max: u32 },
+    #[error("refers to phandle {phandle:#x}, which no node has")]
+    DanglingPhandle { phandle: u32 },
+    #[error("interrupts arrive nowhere: neither this node nor one above has an interrupt-parent")]
+    NoInterruptParent,
+    #[error("the interrupt controller does not say how many cells an interrupt takes")]
+    NoInterruptCells,
+    #[error("{length} cells; the interrupt controller takes {width} for each interrupt")]
+    InterruptCells { length: usize, width: u32 },
+    #[error("{kind} {number} is outside the interrupt controller: it has 0 to {max}")]
+    InterruptNumber { kind: &'static str, number: u32, max: u32 },
+    #[error("{kind} is no kind of interrupt: 0 is an SPI, 1 a PPI, 2 and 3 their extended ranges")]
+    InterruptKind { kind: u32 },
+    #[error("{flags:#x} is no trigger: 1 rising edge, 2 falling edge, 4 high level, 8 low level")]
+    InterruptTrigger { flags: u32 },
+    #[error("vector {vector:#x} is outside the local APIC: it delivers {min:#x} to {max:#x}")]
+    Vector { vector: u32, min: u32, max: u32 },
+    #[error("{what}: {number:#x} is no multiple of {unit:#x}")]
+    Misaligned { what: &'static str, number: u64, unit: u64 },
+    #[error("a wakeup mailbox is one page, and {size:#x} bytes are ignored by the kernel")]
+    MailboxSize { size: u64 },
+    #[error("{} is not in RAM", show(.range))]
+    OutsideRam { range: Range },
     #[error("required node {name} is missing")]
     MissingNode { name: &'static str },
     #[error("the blob has {size_bytes} bytes; the kernel takes at most {max_bytes}")]

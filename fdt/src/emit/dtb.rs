@@ -29,7 +29,7 @@ pub fn to_dtb(tree: &Tree) -> Result<Vec<u8>, EmitError> {
     let reservations = &tree.memory_reservations;
     let reservations: Vec<FdtReserveEntry> = reservations
         .iter()
-        .map(|range| FdtReserveEntry::new(range.base, range.size))
+        .map(|reservation| FdtReserveEntry::new(reservation.range.base, reservation.range.size))
         .collect::<Result<_, _>>()?;
     let mut writer = FdtWriter::new_with_mem_reserv(&reservations)?;
     writer.set_boot_cpuid_phys(tree.boot_cpu);

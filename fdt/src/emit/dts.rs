@@ -7,13 +7,14 @@ use std::fmt::Write;
 
 use crate::encode;
 use crate::phandles::Phandles;
-use crate::tree::{Cell, CellCounts, DEFAULT_CELL_COUNTS, Mapping, Node, Range, Tree, Value};
+use crate::tree::{Cell, CellCounts, DEFAULT_CELL_COUNTS, Mapping, Node, Range, Reservation, Tree, Value};
 
 /// The tree as DTS, version 1. Equal trees have equal text.
 pub fn to_dts(tree: &Tree) -> String {
     let phandles = Phandles::assign(&tree.root);
     let mut out = String::from("/dts-v1/;\n\n");
-    for range in &tree.memory_reservations {
+    for Reservation { range, comment, .. } in &tree.memory_reservations {
+        write_comment(&mut out, comment.as_deref(), "");
         push(&mut out, format_args!("/memreserve/ {:#x} {:#x};\n", range.base, range.size));
     }
     if !tree.memory_reservations.is_empty() {
@@ -25,6 +26,7 @@ pub fn to_dts(tree: &Tree) -> String {
 
 fn write_node(out: &mut String, node: &Node, parent: CellCounts, phandles: &Phandles, depth: usize) {
     let indent = "\t".repeat(depth);
+    write_comment(out, node.comment.as_deref(), &indent);
     let name = if depth == 0 { "/" } else { &node.name };
     let label = node.label.as_ref().map_or(String::new(), |label| format!("{label}: "));
     push(out, format_args!("{indent}{label}{name} {{\n"));
@@ -49,12 +51,20 @@ fn write_node(out: &mut String, node: &Node, parent: CellCounts, phandles: &Phan
     push(out, format_args!("{indent}}};\n"));
 }
 
+/// A comment can't hold its own end, and control characters have no business in a text for people.
+fn write_comment(out: &mut String, comment: Option<&str>, indent: &str) {
+    let Some(comment) = comment else { return };
+    let visible = |c: char| if c.is_control() { ' ' } else { c };
+    let text: String = comment.replace("*/", "* /").chars().map(visible).collect();
+    push(out, format_args!("{indent}/* {} */\n", text.trim()));
+}
+
 fn push(out: &mut String, text: std::fmt::Arguments) {
     out.write_fmt(text).expect("writing to a String does not fail");
 }
 
-/// The value as source; None for one without bytes.
-fn value_text(value: &Value, own: CellCounts, parent: CellCounts) -> Option<String> {
+/// The value as source, given the cell counts of its node and of the one above; None for one without bytes.
+pub fn value_text(value: &Value, own: CellCounts, parent: CellCounts) -> Option<String> {
     match value {
         Value::Empty => None,
         Value::U64(number) => Some(format!("/bits/ 64 <{number:#x}>")),

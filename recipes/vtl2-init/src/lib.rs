@@ -5,6 +5,7 @@
 //! exits the kernel panics.
 
 pub mod config;
+pub mod device_tree;
 pub mod facts;
 pub mod kernel_log;
 pub mod mounts;

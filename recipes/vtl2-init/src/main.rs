@@ -16,7 +16,7 @@ use vtl2_init::kernel_log::{self, Severity};
 use vtl2_init::signals::Signals;
 use vtl2_init::supervise::Supervisor;
 use vtl2_init::trust_level::{self, Arch, Observations};
-use vtl2_init::{mounts, power, report};
+use vtl2_init::{device_tree, mounts, power, report};
 
 #[cfg(target_arch = "x86_64")]
 const ARCH: Arch = Arch::X86_64;
@@ -113,7 +113,13 @@ fn boot() -> After {
     // Ctrl-Alt-Del becomes SIGINT. Outside the first PID namespace that can't be set, and needn't.
     let _ = nix::sys::reboot::set_cad_enabled(false);
     let facts = facts::gather(Path::new("/"));
-    kernel_log::write(Severity::Info, &ready_line(&facts));
+    let ready = ready_line(&facts);
+    if device_tree::is_wanted(&facts.cmdline) {
+        for record in device_tree::records(Path::new("/"), kernel_log::LONGEST_TEXT_BYTES) {
+            kernel_log::write(Severity::Info, &record);
+        }
+    }
+    kernel_log::write(Severity::Info, &ready);
     config::after(&facts.cmdline).unwrap_or_else(|value| {
         let text =
             format!("vtl2-init: vtl2_init.after={value}: not one of supervise, idle, poweroff, reboot, halt");

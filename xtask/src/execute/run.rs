@@ -228,8 +228,8 @@ fn dispatch(job: &Job) -> Result<Vec<(&'static str, OutputKind)>> {
             kconfig::resolve(job, all_config, &demands)
         }
         Action::BuildKernel { arch } => kernel::build(job, *arch),
-        Action::EmitDtb { arch, machine, cpus, memory_bytes, command_line } => {
-            device_tree::emit(job, *arch, *machine, *cpus, *memory_bytes, command_line)
+        Action::EmitDtb { arch, vtl, described, command_line } => {
+            device_tree::emit(job, *arch, *vtl, described, command_line)
         }
         Action::VendorCrates { .. } => payload::vendor(job),
         Action::BuildPayload { arch, package, binary, features, rust } => {

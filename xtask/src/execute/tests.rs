@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, fs, path::Path, sync::atomic::Ordering};
 use super::*;
 use crate::{
     plan::{Action, EspFile, Plan, Source, Step, key},
-    profile::types::{Arch, Machine},
+    profile::{
+        Arch, Vtl,
+        device_tree::{DeviceTree, Dialect, Machine},
+        spec::DeviceTreeSpec,
+    },
 };
 
 const DISK_BYTES: u64 = 40 << 20;
@@ -39,9 +43,14 @@ fn output(step: usize, output: &str) -> Source {
 fn plan(disk_bytes: u64) -> Plan {
     let device_tree = Action::EmitDtb {
         arch: Arch::X86_64,
-        machine: Machine::HypervVtl2,
-        cpus: 1,
-        memory_bytes: 512 << 20,
+        vtl: Vtl::Vtl2,
+        described: Box::new(DeviceTreeSpec {
+            machine: Machine::HypervVtl2,
+            dialect: Dialect::Mainline,
+            cpus: 1,
+            memory_bytes: 512 << 20,
+            details: DeviceTree::default(),
+        }),
         command_line: String::new(),
     };
     let esp = ["dtb", "note"].map(|role| (format!("{role}.bin"), EspFile::Input(role.to_string())));

@@ -67,6 +67,8 @@ pub enum Tool {
     Cpio,
     Zstd,
     Pytest,
+    Pip,
+    Libfdt,
     Genimage,
 }
 
@@ -174,6 +176,8 @@ fn needed_for(host: Arch, purpose: Purpose) -> Vec<Tool> {
             T::Cpio,
             T::Zstd,
             T::Pytest,
+            T::Pip,
+            T::Libfdt,
             T::Make,
         ],
         Purpose::Bench => vec![T::Genimage, T::Make, T::Mdir, T::FsckFat],
@@ -227,6 +231,9 @@ pub fn facts(host: Arch, tool: Tool) -> Facts {
         Tool::Cpio => program("cpio", "tests read the initramfs with it", "cpio", "cpio", "cpio"),
         Tool::Zstd => program("zstd", "tests unpack the initramfs with it", "zstd", "zstd", "zstd"),
         Tool::Pytest => program("pytest", "runs the kernel's own tests of Kconfig", "python3-pytest", "python3-pytest", "python-pytest"),
+        // The system's Python, whatever stands before it in the path: that is whose packages these are.
+        Tool::Pip => system_python("pip", "tests install dt-schema with it", &["-m", "pip", "--version"], packages("python3-pip", "python3-pip", "python-pip")),
+        Tool::Libfdt => system_python("libfdt for Python", "dt-schema reads device trees with it", &["-c", "import libfdt"], packages("python3-libfdt", "python3-libfdt", "")),
         Tool::Genimage => program("genimage", "the benchmark packs the same disk with it", "genimage", "", ""),
     }
 }
@@ -246,6 +253,16 @@ fn program(
 ) -> Facts {
     let probe = Probe::Program { name, ask: VERSION };
     Facts { name, why, probe, minimum: None, source: packages(debian, fedora, arch) }
+}
+
+fn system_python(
+    name: &'static str,
+    why: &'static str,
+    ask: &'static [&'static str],
+    source: Source,
+) -> Facts {
+    let probe = Probe::Program { name: "/usr/bin/python3", ask };
+    Facts { name, why, probe, minimum: None, source }
 }
 
 fn rust(name: &'static str, why: &'static str, source: Source) -> Facts {

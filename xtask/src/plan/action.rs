@@ -8,7 +8,8 @@ use crate::{
     kernel::{Composed, lint::Rules},
     profile::{
         FileMode, Sha256,
-        types::{Arch, DebPin, Machine, NodeKind, Vtl},
+        spec::DeviceTreeSpec,
+        types::{Arch, DebPin, NodeKind, Vtl},
     },
 };
 
@@ -43,7 +44,7 @@ pub enum Action {
     /// `source`, `config` → `kernel`, `vmlinux`, `System.map`, `release`
     BuildKernel { arch: Arch },
     /// → `platform.dtb`, `platform.dts`
-    EmitDtb { arch: Arch, machine: Machine, cpus: u32, memory_bytes: u64, command_line: String },
+    EmitDtb { arch: Arch, vtl: Vtl, described: Box<DeviceTreeSpec>, command_line: String },
     /// Brings the crates that a Cargo.lock names. `crate` → `tree`
     VendorCrates { package: String },
     /// `crate`, `vendor`, `rust` → `program`, `program.debug`
@@ -156,7 +157,7 @@ impl Action {
             Action::ExtractMember { .. } | Action::UnpackSource { .. } | Action::UnpackDebs => (1, ""),
             Action::ResolveKconfig { .. } | Action::BuildKernel { .. } => (1, ""),
             Action::VendorCrates { .. } | Action::BuildPayload { .. } => (1, ""),
-            Action::EmitDtb { .. } => (1, env!("VTLFORGE_FDT_CODE")),
+            Action::EmitDtb { .. } => (2, env!("VTLFORGE_FDT_CODE")),
             Action::PackInitramfs { .. }
             | Action::BuildUki { .. }
             | Action::PackDisk { .. }

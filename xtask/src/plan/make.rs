@@ -165,9 +165,8 @@ impl Maker<'_> {
         let device_tree = spec.device_tree.as_ref()?;
         let action = Action::EmitDtb {
             arch: spec.arch,
-            machine: device_tree.machine,
-            cpus: device_tree.cpus,
-            memory_bytes: device_tree.memory_bytes,
+            vtl: spec.vtl,
+            described: Box::new(device_tree.clone()),
             command_line: spec.kernel.command_line.clone(),
         };
         Some(self.step(format!("device-tree {}", spec.name), action, Inputs::new()))

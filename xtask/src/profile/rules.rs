@@ -5,8 +5,9 @@
 use document::{Origin, Problem, Problems, list};
 
 use super::{
+    device_tree::{self, Machine},
     spec::Spec,
-    types::{Arch, Console, DebArch, Firmware, KernelSource, Machine, Vtl},
+    types::{Arch, Console, DebArch, Firmware, KernelSource, Vtl},
 };
 use crate::kernel::lint::{CommandLine, Got, Series, Severity, Subject, Symbols, judge};
 
@@ -27,7 +28,7 @@ pub(super) fn check(spec: &Spec, problems: &mut Problems) {
     for combination in COMBINATIONS.iter().filter(|combination| (combination.broken)(spec)) {
         problems.push(combination.problem(spec));
     }
-    let rules = [disk, memory, cpus, options, command_line_length, kernel, kernel_source, efi_stub];
+    let rules = [disk, options, command_line_length, kernel, kernel_source, efi_stub, device_tree];
     for rule in rules {
         rule(spec, problems);
     }
@@ -80,11 +81,21 @@ const COMBINATIONS: &[Combination] = &[
         hint: "use `uefi`",
     },
     Combination {
-        broken: |spec| spec.arch == Arch::X86_64 && machine(spec) == Some(Machine::QemuVirt),
+        broken: |spec| {
+            spec.arch == Arch::X86_64
+                && matches!(machine(spec), Some(Machine::QemuVirt | Machine::QemuVirtEl2))
+        },
         at: "device-tree.machine",
         with: &["arch"],
         reason: "QEMU's `virt` machine is aarch64",
         hint: "at VTL2 use `hyperv-vtl2`; at VTL0 remove `device-tree`: x86_64 machines bring ACPI tables",
+    },
+    Combination {
+        broken: |spec| spec.arch == Arch::Aarch64 && machine(spec) == Some(Machine::QemuMicrovm),
+        at: "device-tree.machine",
+        with: &["arch"],
+        reason: "QEMU's `microvm` machine is x86_64",
+        hint: "use `qemu-virt`",
     },
     Combination {
         broken: |spec| spec.vtl == Vtl::Vtl0 && machine(spec) == Some(Machine::HypervVtl2),
@@ -130,8 +141,22 @@ fn disk(spec: &Spec, problems: &mut Problems) {
     report(spec, problems, "disk.size", reason, format!("the nearest size that works is `{close}MiB`"));
 }
 
+/// Quantities first: a tree of them would only repeat what is wrong.
+fn device_tree(spec: &Spec, problems: &mut Problems) {
+    let before = problems.0.len();
+    memory(spec, problems);
+    cpus(spec, problems);
+    if problems.0.len() == before {
+        device_tree::check(spec, problems);
+    }
+}
+
 fn memory(spec: &Spec, problems: &mut Problems) {
     let Some(tree) = &spec.device_tree else { return };
+    // Ranges are checked one by one.
+    if tree.details.memory_ranges.is_some() {
+        return;
+    }
     let reason = match tree.memory_bytes {
         size if size < MEMORY_MIN_BYTES => {
             format!("{size} bytes of memory can't hold a kernel with its initramfs")
@@ -147,7 +172,9 @@ fn memory(spec: &Spec, problems: &mut Problems) {
 
 fn cpus(spec: &Spec, problems: &mut Problems) {
     let Some(tree) = &spec.device_tree else { return };
-    if tree.machine == Machine::QemuVirt && tree.cpus > QEMU_VIRT_CPUS_MAX {
+    let is_virt = matches!(tree.machine, Machine::QemuVirt | Machine::QemuVirtEl2);
+    let has_own_gic = tree.details.gic.as_ref().is_some_and(|gic| gic.redistributors.is_some());
+    if is_virt && !has_own_gic && tree.cpus > QEMU_VIRT_CPUS_MAX {
         let reason = format!(
             "QEMU's `virt` machine has interrupt redistributors for {QEMU_VIRT_CPUS_MAX} processors at their usual \
              place; those of more lie where a device tree made in advance can't know"
@@ -293,7 +320,7 @@ fn efi_stub(spec: &Spec, problems: &mut Problems) {
     report(spec, problems, "disk.efi-stub", reason, format!("name a pin for {}", spec.arch.name()));
 }
 
-fn report(
+pub(super) fn report(
     spec: &Spec,
     problems: &mut Problems,
     key: &str,
@@ -305,7 +332,7 @@ fn report(
 }
 
 /// A rule may be broken by a value in a layer that is right for other profiles.
-fn in_profile(spec: &Spec, problem: Problem) -> Problem {
+pub(super) fn in_profile(spec: &Spec, problem: Problem) -> Problem {
     if problem.origin.file == spec.file {
         return problem;
     }

@@ -136,6 +136,12 @@ text! {
     /// Volume label of a FAT file system.
     VolumeLabel: r"^[A-Z0-9_-]{1,11}$",
         "a volume label: at most 11 characters of A-Z, 0-9, `_` and `-`";
+    /// An item of `compatible` (Devicetree Specification 2.3.1).
+    Compatible: r"^[A-Za-z0-9][A-Za-z0-9,._+-]*$",
+        "a value of `compatible` such as `arm,cortex-a72`: letters, digits and `,`, `.`, `_`, `+`, `-`";
+    /// Name of a node, without an address (Devicetree Specification 2.2.1).
+    NodeName: r"^[A-Za-z][A-Za-z0-9,._+-]*$",
+        "the name of a node: letters, digits and `,`, `.`, `_`, `+`, `-`, beginning with a letter";
     /// Feature of a cargo package.
     CargoFeature: r"^[A-Za-z0-9_][A-Za-z0-9_+.-]*(/[A-Za-z0-9_][A-Za-z0-9_+.-]*)?$",
         "the name of a cargo feature, such as `log` or `serde/derive`";
@@ -207,6 +213,61 @@ impl JsonSchema for ByteSize {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "description": "A number of bytes, or a number with KiB, MiB or GiB.",
+            "type": ["string", "integer"],
+            "minimum": 0,
+            "pattern": Self::PATTERN,
+            "patternErrorMessage": format!("expected {}", Self::WANTED),
+        })
+    }
+}
+
+/// An address, or an id that is written like one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Address(pub u64);
+
+impl Address {
+    pub const PATTERN: &'static str = "^0x[0-9a-f]{1,16}$";
+    pub const WANTED: &'static str = "an address of at most 64 bits, such as 0x40000000";
+}
+
+impl Serialize for Address {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&format_args!("{:#x}", self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Address {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = Address;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str(Address::WANTED)
+            }
+
+            fn visit_u64<E: de::Error>(self, address: u64) -> Result<Address, E> {
+                Ok(Address(address))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Address, E> {
+                let digits = text.strip_prefix("0x").filter(|digits| digits.len() <= 16);
+                let address = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+                address.map(Address).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+            }
+        }
+        from.deserialize_any(Visitor)
+    }
+}
+
+impl JsonSchema for Address {
+    fn schema_name() -> Cow<'static, str> {
+        "Address".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "An address, as a number or in quotes.",
             "type": ["string", "integer"],
             "minimum": 0,
             "pattern": Self::PATTERN,

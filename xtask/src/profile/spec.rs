@@ -9,12 +9,13 @@ use document::{Node, Origin, Problem, did_you_mean, list};
 use serde::Serialize;
 
 use super::{
+    device_tree::{DeviceTree, Dialect, Machine},
     load::Loader,
     merge,
     payload::{self, LoadedRecipe},
     rules,
     scalar::{ByteSize, Name},
-    types::{Arch, Console, DeviceTree, Firmware, Kernel, KernelSource, Machine, Pin, Profile, Recipe, Vtl},
+    types::{Arch, Console, Firmware, Kernel, KernelSource, Pin, Profile, Recipe, Vtl},
 };
 use crate::kernel::lint::Rules;
 
@@ -60,13 +61,18 @@ pub struct KernelSpec {
     pub rules: Rules,
 }
 
+/// Explained as it is written: `cpus` and `memory` are there even where a list takes their place.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DeviceTreeSpec {
     pub machine: Machine,
+    pub dialect: Dialect,
     pub cpus: u32,
     #[serde(rename = "memory", serialize_with = "size")]
     pub memory_bytes: u64,
+    /// What the profile changes of the ready machine; the keys above are not in it.
+    #[serde(flatten)]
+    pub details: DeviceTree,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -188,8 +194,10 @@ impl Resolver<'_, '_> {
         let machine = self.mandatory("device-tree.machine", tree.machine)?;
         Some(Some(DeviceTreeSpec {
             machine,
+            dialect: tree.dialect.unwrap_or(Dialect::Mainline),
             cpus: tree.cpus.unwrap_or(default::CPUS),
             memory_bytes: tree.memory.map_or(default::MEMORY_BYTES, |memory| memory.0),
+            details: DeviceTree { machine: None, dialect: None, cpus: None, memory: None, ..tree },
         }))
     }
 

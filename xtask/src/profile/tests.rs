@@ -2,14 +2,17 @@
 //!
 //! A good tree, changed in one place, is a bad one: each case shows the change and the whole report it gets.
 
+mod bad_arm_machines;
 mod bad_documents;
 mod bad_layers;
 mod bad_lint_rules;
+mod bad_machines;
 mod bad_payloads;
 mod bad_pins;
 mod bad_rules;
 mod bad_values;
 mod good;
+mod machines;
 mod mutations;
 mod own;
 
@@ -52,6 +55,18 @@ struct Tree(BTreeMap<String, Vec<u8>>);
 /// The good tree.
 fn good() -> Tree {
     Tree(GOOD.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect())
+}
+
+/// The good tree with the paravisor turned into an aarch64 one.
+fn arm() -> Tree {
+    let pins = include_str!("tests/good/pins.yaml");
+    let (_, stub) = pins.split_once("  stub:").expect("the stub is the last pin");
+    let stub = stub.replace("linuxx64", "linuxaa64").replace("amd64", "arm64");
+    good().write(PINS, format!("{pins}  arm-stub:{stub}")).edit(
+        PARA,
+        "vtl: 2",
+        "vtl: 2\narch: aarch64\nconsole: ttyAMA0\ndisk:\n  efi-stub: arm-stub",
+    )
 }
 
 impl Tree {

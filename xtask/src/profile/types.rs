@@ -7,6 +7,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::device_tree::DeviceTree;
 use super::scalar::{
     ByteSize, CargoFeature, DebVersion, FileMode, GitRevision, GitUrl, InstallPath, KernelOption, LinkTarget,
     LinuxVersion, LocalPath, Name, RelativePath, Sha256, Snapshot, Url, VolumeLabel,
@@ -179,27 +180,6 @@ pub struct GitSource {
     pub url: GitUrl,
     /// Full commit id.
     pub revision: GitRevision,
-}
-
-/// The machine that the device tree describes.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct DeviceTree {
-    pub machine: Option<Machine>,
-    /// Number of processors; at most what the kernels are built for.
-    #[schemars(range(min = 1, max = 2048))]
-    pub cpus: Option<u32>,
-    /// RAM, e.g. `512MiB`.
-    pub memory: Option<ByteSize>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Machine {
-    /// What a Hyper-V host offers VTL2.
-    HypervVtl2,
-    /// QEMU's `virt` machine (aarch64).
-    QemuVirt,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

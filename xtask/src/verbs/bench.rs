@@ -2,6 +2,7 @@
 //! mean something elsewhere; nothing here passes or fails.
 
 mod compile;
+mod fdt;
 mod images;
 mod kconfig;
 mod noop;
@@ -34,6 +35,9 @@ pub struct Bench {
     /// Solve one configuration and report time and peak memory: one run of the comparison `kconfig`
     #[arg(long, hide = true)]
     pub kconfig_once: bool,
+    /// Make one large device tree and report time and peak memory: one run of the comparison `fdt`
+    #[arg(long, hide = true)]
+    pub fdt_once: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -42,6 +46,8 @@ pub enum Which {
     Noop,
     /// A 256 MiB disk with a 20 MB file, beside genimage
     Pack,
+    /// A device tree of 2048 CPUs, beside dtc
+    Fdt,
     /// A kernel configuration solved, beside make and conf (30 seconds)
     Kconfig,
     /// Compiling this tool from nothing, and after a change (2 minutes)
@@ -82,6 +88,9 @@ pub fn run(arguments: &Bench) -> Result<()> {
     if arguments.kconfig_once {
         return kconfig::once(&arguments.options);
     }
+    if arguments.fdt_once {
+        return fdt::once();
+    }
     let which = match arguments.which.is_empty() {
         true => vec![Which::Noop, Which::Pack],
         false => arguments.which.clone(),
@@ -91,6 +100,7 @@ pub fn run(arguments: &Bench) -> Result<()> {
         rows.extend(match which {
             Which::Noop => noop::run(&arguments.options)?,
             Which::Pack => pack::run()?,
+            Which::Fdt => fdt::run()?,
             Which::Kconfig => kconfig::run(&arguments.options)?,
             Which::Compile => compile::run()?,
             Which::Kernel => images::run(&arguments.options)?,

@@ -2,7 +2,7 @@
 
 use expect_test::expect;
 
-use super::{BASE, DEMO, PARA, PINS, Tree, good};
+use super::{BASE, DEMO, PARA, PINS, arm, good};
 
 #[test]
 fn arm_console_on_x86() {
@@ -344,18 +344,6 @@ fn missing_files() {
                |             ^
               hint: patches are files, with their path from the project's folder
             4 problems"#]]);
-}
-
-/// The good tree with the paravisor turned into an aarch64 one.
-fn arm() -> Tree {
-    let pins = include_str!("good/pins.yaml");
-    let (_, stub) = pins.split_once("  stub:").expect("the stub is the last pin");
-    let stub = stub.replace("linuxx64", "linuxaa64").replace("amd64", "arm64");
-    good().write(PINS, format!("{pins}  arm-stub:{stub}")).edit(
-        PARA,
-        "vtl: 2",
-        "vtl: 2\narch: aarch64\nconsole: ttyAMA0\ndisk:\n  efi-stub: arm-stub",
-    )
 }
 
 #[test]
