@@ -1,0 +1,1 @@
+//! A machine made of a map of pages, and hostile guests.
