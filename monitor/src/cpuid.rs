@@ -15,7 +15,6 @@ const CR4_OSXSAVE: u64 = 1 << 18;
 const CR4_PKE: u64 = 1 << 22;
 
 /// What the guest gets for `leaf`, where `native` is what the processor itself says.
-
 pub fn answer(config: &Config, leaf: u32, subleaf: u32, native: Words, cr4: u64) -> Words {
     let [eax, ebx, ecx, edx] = native;
     match (leaf, subleaf) {

@@ -23,7 +23,8 @@ mod runtime;
 fn panic(info: &core::panic::PanicInfo) -> ! {
     let line = info.location().map_or(0, core::panic::Location::line);
     let file = info.location().map_or("", core::panic::Location::file);
-    let mut report = monitor_core::json::Line::new("monitor-panic").text("file", file).number("line", line.into());
+    let mut report =
+        monitor_core::json::Line::new("monitor-panic").text("file", file).number("line", line.into());
     arch::report(report.end());
     arch::end()
 }

@@ -1,9 +1,6 @@
 //! The processor at EL2: translation, the guest's first state, calls to firmware.
 
-use core::{
-    arch::asm,
-    cell::UnsafeCell,
-};
+use core::{arch::asm, cell::UnsafeCell};
 
 /// One level of translation, 1 GiB an entry: 512 GiB, each address its own.
 #[repr(C, align(4096))]
@@ -27,8 +24,7 @@ const DEVICES: [core::ops::Range<usize>; 2] = [0..1, 256..512];
 pub fn map() {
     for number in 0..512 {
         let is_device = DEVICES.iter().any(|range| range.contains(&number));
-        let attributes =
-            if is_device { NEVER_EXECUTED } else { INNER_SHAREABLE | 1 << 2 };
+        let attributes = if is_device { NEVER_EXECUTED } else { INNER_SHAREABLE | 1 << 2 };
         let entry = (number as u64) << 30 | attributes | ACCESSED | BLOCK;
         // SAFETY: within the table; see `Sync` above.
         unsafe { TABLE.0.get().cast::<u64>().add(number).write_volatile(entry) };
@@ -151,7 +147,9 @@ pub fn exception_level() -> u64 {
 pub fn syndrome() -> (u64, u64) {
     let (syndrome, address): (u64, u64);
     // SAFETY: two registers are read.
-    unsafe { asm!("mrs {}, esr_el2", "mrs {}, elr_el2", out(reg) syndrome, out(reg) address, options(nomem, nostack)) };
+    unsafe {
+        asm!("mrs {}, esr_el2", "mrs {}, elr_el2", out(reg) syndrome, out(reg) address, options(nomem, nostack))
+    };
     (syndrome, address)
 }
 

@@ -6,7 +6,9 @@ mod parameters;
 mod serial;
 mod vectors;
 
-use monitor_core::{Arch, Config, Machine, OutsideRam, Partition, VPS_MAX, hypercall::StartContext, json::Line};
+use monitor_core::{
+    Arch, Config, Machine, OutsideRam, Partition, VPS_MAX, hypercall::StartContext, json::Line,
+};
 
 use crate::{lock::Lock, memory::Ram};
 use parameters::Parameters;

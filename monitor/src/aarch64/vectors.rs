@@ -2,7 +2,10 @@
 
 use core::arch::global_asm;
 
-use super::{exit::{fault, handle}, first, other};
+use super::{
+    exit::{fault, handle},
+    first, other,
+};
 
 /// Bytes of stack a processor has.
 const STACK_BYTES: usize = 16 * 1024;
