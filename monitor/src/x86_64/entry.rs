@@ -107,22 +107,18 @@ extern "C" fn first(information: u64) -> ! {
     let options = information.options();
     let ram = information.ram(&reserved());
     let line = Line::new("start").text("monitor", env!("CARGO_PKG_VERSION")).text("arch", "x86_64");
-    let line = match options.vtl {
-        Some(vtl) => line.number("vtl", vtl.into()),
-        None => line.text("hypervisor", "none"),
-    };
+    let line = line.number("vtl", options.vtl.into());
     report(line.number("vps", options.cpus.into()).number("tsc_hz", cpu::tsc_hz()).end());
     let loaded = linux::load(&information, &ram).unwrap_or_else(|what| fail(what));
     let line = Line::new("kernel-entry").hex("kernel", loaded.entry);
     report(line.hex("boot_params", loaded.boot_params).number("time_100ns", cpu::now_100ns()).end());
-    let Some(vtl) = options.vtl else { jump(&loaded) };
     if !cpu::has_svm() {
         fail("the processor has no SVM: -cpu max is needed");
     }
     {
         let mut shared = SHARED.take();
         shared.board.ram = ram;
-        shared.partition.config.vtl = vtl;
+        shared.partition.config.vtl = options.vtl;
         shared.partition.config.vps = options.cpus.clamp(1, VPS_MAX as u32);
         shared.partition.config.tsc_hz = cpu::tsc_hz();
     }
@@ -137,7 +133,7 @@ extern "C" fn first(information: u64) -> ! {
 /// Another processor, started because the guest asked for it.
 extern "C" fn other(vp: u64) -> ! {
     let context = CONTEXTS.take().get_mut(vp as usize).and_then(Option::take);
-    let Some(context) = context else { fail("a processor started that nobody asked for") };
+    let Some(context) = context else { fail("the guest started a processor by itself, not through Hyper-V") };
     let mut registers = Registers::new();
     let control = Control::prepare(vp as usize);
     control.begin(&context);
@@ -163,19 +159,6 @@ fn copy_trampoline() {
             from,
             start::TRAMPOLINE as *mut u8,
             length.min(start::TRAMPOLINE_BYTES),
-        );
-    }
-}
-
-/// Starts the kernel with nothing below it.
-fn jump(loaded: &linux::Loaded) -> ! {
-    // SAFETY: ends in the kernel, whose entry protocol asks for this state.
-    unsafe {
-        core::arch::asm!(
-            "jmp {entry}",
-            entry = in(reg) loaded.entry,
-            in("rsi") loaded.boot_params,
-            options(noreturn)
         );
     }
 }

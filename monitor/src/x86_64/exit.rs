@@ -80,6 +80,10 @@ fn answer_cpuid(control: Control, registers: &mut Registers) {
 
 /// TLFS 3.6: control in RCX, input and output in RDX and R8, result in RAX.
 fn call(vp: u32, control: Control, registers: &mut Registers) {
+    // From the most privileged level only.
+    if control.get(field::CPL) as u8 != 0 {
+        return inject(control, INVALID_OPCODE);
+    }
     let mut parameters = Parameters::new(&[registers.rdx, registers.r8_to_r15[0]]);
     let outcome = {
         let mut shared = SHARED.take();
@@ -141,13 +145,19 @@ fn access_port(control: Control) {
     let value = control.get(field::RAX) as u32;
     let is_own = number == port::REPORT || (port::EXIT..port::EXIT + 4).contains(&number);
     if is_read {
-        let read = if is_own { u32::MAX } else { port::read(number, size) };
+        let read = match number {
+            _ if is_own => u32::MAX,
+            // No keyboard controller: it looks like an idle one, or the kernel asks for long whether it is busy.
+            watched::KEYBOARD => {
+                Some(port::read(number, size)).filter(|read| *read as u8 != 0xff).unwrap_or(0)
+            }
+            _ => port::read(number, size),
+        };
         let mask = u64::from(u32::MAX) >> (32 - 8 * size.clamp(1, 4));
         control.put(field::RAX, control.get(field::RAX) & !mask | u64::from(read) & mask);
     } else if !is_own {
         match number {
             watched::KEYBOARD if value as u8 == 0xfe => finish("keyboard-reset"),
-            watched::RESET if size == 1 && value & 0b110 == 0b110 => finish("port-cf9-reset"),
             watched::POWER if value & 1 << 13 != 0 => finish("acpi-sleep"),
             _ => port::write(number, size, value),
         }

@@ -17,8 +17,8 @@ const AVAILABLE: u32 = 1;
 /// What the options say.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// The Virtual Trust Level that the guest is told; `None`: no hypervisor at all, the monitor only loads.
-    pub vtl: Option<u8>,
+    /// The Virtual Trust Level that the guest is told.
+    pub vtl: u8,
     pub cpus: u32,
 }
 
@@ -41,12 +41,12 @@ impl Information {
 
     /// `… vtl=2 cpus=4`; anything else is left alone.
     pub fn options(&self) -> Options {
-        let mut options = Options { vtl: None, cpus: 1 };
+        let mut options = Options { vtl: 2, cpus: 1 };
         let mut buffer = [0; 256];
         let text = text(self.word(COMMAND_LINE).into(), &mut buffer);
         for option in text.split(' ') {
             match option.split_once('=') {
-                Some(("vtl", value)) => options.vtl = value.parse().ok(),
+                Some(("vtl", value)) => options.vtl = value.parse().unwrap_or(2),
                 Some(("cpus", value)) => options.cpus = value.parse().unwrap_or(1),
                 _ => {}
             }

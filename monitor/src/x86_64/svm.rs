@@ -52,6 +52,8 @@ pub mod field {
     pub const EXIT_INFO_1: usize = 0x78;
     pub const EXIT_INFO_2: usize = 0x80;
     pub const EVENT_INJECTION: usize = 0xa8;
+    /// Privilege level, a byte.
+    pub const CPL: usize = 0x4cb;
     pub const EFER: usize = 0x4d0;
     pub const CR4: usize = 0x548;
     pub const CR3: usize = 0x550;
@@ -87,7 +89,6 @@ const MSR_VM_CR: u32 = 0xc001_0114;
 /// Ports whose use the monitor wants to know: its own two devices, and those that end or reset a machine.
 pub mod watched {
     pub const KEYBOARD: u16 = 0x64;
-    pub const RESET: u16 = 0xcf9;
     /// ACPI's control register on QEMU's q35.
     pub const POWER: u16 = 0x604;
 }
@@ -168,8 +169,8 @@ impl Control {
 
     pub fn get(self, offset: usize) -> u64 {
         assert!(offset <= 4096 - 8);
-        // SAFETY: within the block, which this processor alone uses.
-        unsafe { self.0.add(offset).cast::<u64>().read_volatile() }
+        // SAFETY: within the block, which this processor alone uses; not every field is aligned.
+        unsafe { self.0.add(offset).cast::<u64>().read_unaligned() }
     }
 
     pub fn put(self, offset: usize, value: u64) {
@@ -201,7 +202,7 @@ pub fn fill_maps() {
         set_bits(MSR_MAP.0.get().cast(), range + (bit / 8) as usize, 0b11 << (bit % 8));
     }
     let own = [port::REPORT, port::EXIT, port::EXIT + 1, port::EXIT + 2, port::EXIT + 3];
-    for number in own.into_iter().chain([watched::KEYBOARD, watched::RESET, watched::POWER]) {
+    for number in own.into_iter().chain([watched::KEYBOARD, watched::POWER]) {
         set_bits(PORT_MAP.0.get().cast(), usize::from(number / 8), 1 << (number % 8));
     }
 }
