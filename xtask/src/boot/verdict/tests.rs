@@ -1,0 +1,1 @@
+//! Boots as they were seen, and what is to be said of them.
