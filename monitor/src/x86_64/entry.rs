@@ -140,17 +140,27 @@ extern "C" fn other(vp: u64) -> ! {
     exit::serve(vp as u32, control, &mut registers)
 }
 
-/// What is not the guest's: the trampoline and the monitor.
-fn reserved() -> [Region; 2] {
+/// What is not the guest's: the first page, the trampoline and the monitor.
+fn reserved() -> [Region; 3] {
     let address = |symbol: &u8| core::ptr::from_ref(symbol) as u64;
     // SAFETY: only the addresses of these symbols are taken.
     let (begin, end) = unsafe { (address(&start::monitor_begin), address(&start::monitor_end)) };
     let trampoline =
         Region { start: start::TRAMPOLINE, end: start::TRAMPOLINE + start::TRAMPOLINE_BYTES as u64 };
-    [trampoline, Region { start: begin, end: end.next_multiple_of(4096) }]
+    [Region { start: 0, end: 4096 }, trampoline, Region { start: begin, end: end.next_multiple_of(4096) }]
 }
 
 fn copy_trampoline() {
+    // A kernel that has given up real mode starts processors at address 0; from there they come here as well.
+    // SAFETY: the first page is not the guest's.
+    unsafe {
+        core::arch::asm!(
+            "mov dword ptr [{zero}], 0x008000ea",
+            "mov byte ptr [{zero} + 4], 0",
+            zero = in(reg) 0_u64,
+            options(nostack)
+        );
+    }
     // SAFETY: the code between the two symbols is shorter than a page, and the page is not the guest's.
     unsafe {
         let from = &raw const start::monitor_trampoline;

@@ -90,7 +90,12 @@ fn command_line(parts: &Parts) -> String {
 }
 
 fn add_common(arguments: &mut Vec<String>, parts: &Parts) {
-    arguments.extend(strings(&["-accel", "tcg", "-nodefaults", "-display", "none", "-no-reboot"]));
+    let accel = match parts.question.arch {
+        // With a thread a processor, QEMU lets one run code while another patches it: kernels die of that now and then.
+        Arch::X86_64 => "tcg,thread=single",
+        Arch::Aarch64 => "tcg",
+    };
+    arguments.extend(strings(&["-accel", accel, "-nodefaults", "-display", "none", "-no-reboot"]));
     arguments.extend(["-m".to_string(), format!("{}M", parts.memory_bytes / MIB)]);
     arguments.extend(["-smp".to_string(), parts.question.cpus.to_string()]);
     if parts.question.is_interactive {

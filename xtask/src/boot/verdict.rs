@@ -67,7 +67,8 @@ pub enum Code {
 
 pub fn judge(question: &Question, evidence: &Evidence, ended: &Ended) -> Verdict {
     let level = level(question.arch, evidence);
-    let diagnosis = trouble(question, evidence, ended).or_else(|| wrong_level(question, evidence, level));
+    let diagnosis =
+        trouble(question, evidence, ended).or_else(|| wrong_level(question, evidence, level, ended));
     Verdict {
         ok: diagnosis.is_none(),
         level: evidence.payload.as_ref().and(level),
@@ -200,7 +201,9 @@ fn no_payload(evidence: &Evidence, ended: &Ended) -> Option<Diagnosis> {
     if evidence.console_lines == 0 {
         return say(
             Code::EarlySilence,
-            format!("the kernel said nothing on the console {how}"),
+            format!("the kernel said nothing on the console {how}{}", {
+                if evidence.vsm_vp_status.is_some() { ", though the monitor saw it run" } else { "" }
+            }),
             Some("does `console` of the profile fit the machine? `earlycon` on the command line shows more"),
         );
     }
@@ -218,7 +221,12 @@ fn no_payload(evidence: &Evidence, ended: &Ended) -> Option<Diagnosis> {
 }
 
 /// A boot that went well at another level than the one asked for.
-fn wrong_level(question: &Question, evidence: &Evidence, level: Option<u8>) -> Option<Diagnosis> {
+fn wrong_level(
+    question: &Question,
+    evidence: &Evidence,
+    level: Option<u8>,
+    ended: &Ended,
+) -> Option<Diagnosis> {
     let wrong = |text: String, hint: Option<&str>| {
         Some(Diagnosis { code: Code::WrongVtl, text, hint: hint.map(str::to_string) })
     };
@@ -251,7 +259,9 @@ fn wrong_level(question: &Question, evidence: &Evidence, level: Option<u8>) -> O
     if question.arch == Arch::X86_64 && vtl == 2 {
         let mut missing: Vec<&str> =
             signs_of_vtl2(evidence).iter().filter(|(_, shows)| !shows).map(|(what, _)| *what).collect();
-        if !question.is_interactive && evidence.end.as_deref() != Some("triple-fault") {
+        // One that was stopped had no chance to restart.
+        let ended_itself = !question.is_interactive && matches!(ended, Ended::Status(_));
+        if ended_itself && evidence.end.as_deref() != Some("triple-fault") {
             missing.push("restart by triple fault");
         }
         if !missing.is_empty() {

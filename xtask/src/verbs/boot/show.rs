@@ -1,6 +1,6 @@
 //! The verdict for people and for programs.
 
-use std::path::PathBuf;
+use std::{fmt::Write as _, io::Write as _, path::PathBuf};
 
 use anyhow::Result;
 use serde_json::json;
@@ -52,7 +52,7 @@ pub fn json(shown: &Shown) -> Result<()> {
         "qemu_seconds": shown.qemu_seconds,
         "other_seconds": shown.other_seconds,
     });
-    println!("{}", serde_json::to_string(&line)?);
+    let _ = writeln!(std::io::stdout(), "{}", serde_json::to_string(&line)?);
     Ok(())
 }
 
@@ -63,24 +63,31 @@ pub fn text(shown: &Shown) {
         Below::Monitor { vtl } => format!("told of VTL {vtl}"),
     };
     let level = verdict.level.map_or(String::new(), |level| format!(" at VTL {level}"));
+    let mut text = String::new();
     let word = if verdict.ok { format!("boots{level}") } else { "FAILS".to_string() };
     let processors =
         if question.cpus == 1 { "1 processor".to_string() } else { format!("{} processors", question.cpus) };
-    println!("{}: {word} ({below}, {processors}, {})", shown.profile, bytes(shown.memory_bytes));
+    _ = writeln!(text, "{}: {word} ({below}, {processors}, {})", shown.profile, bytes(shown.memory_bytes));
     for finding in &verdict.findings {
-        println!("  {:<18} {}", finding.what, finding.said);
+        _ = writeln!(text, "  {:<18} {}", finding.what, finding.said);
     }
     for milestone in &evidence.milestones {
-        println!("  {:<18} after {:.2} s", milestone.name, milestone.seconds);
+        _ = writeln!(text, "  {:<18} after {:.2} s", milestone.name, milestone.seconds);
     }
     if let Some(payload) = &evidence.payload {
-        println!("  {:<18} {payload}", "payload");
+        _ = writeln!(text, "  {:<18} {payload}", "payload");
     }
-    println!("  {:<18} {}", "console", shown.console.display());
+    _ = writeln!(text, "  {:<18} {}", "console", shown.console.display());
     if question.below != Below::Nothing {
-        println!("  {:<18} {}", "report", shown.report.display());
+        _ = writeln!(text, "  {:<18} {}", "report", shown.report.display());
     }
-    println!("  {:<18} QEMU {:.2} s, the rest {:.3} s", "time", shown.qemu_seconds, shown.other_seconds);
+    _ = writeln!(
+        text,
+        "  {:<18} QEMU {:.2} s, the rest {:.3} s",
+        "time", shown.qemu_seconds, shown.other_seconds
+    );
+    // A reader that went away has read enough.
+    let _ = std::io::stdout().write_all(text.as_bytes());
     let Some(diagnosis) = &verdict.diagnosis else { return };
     eprintln!("error: {}", diagnosis.text);
     if let Some(hint) = &diagnosis.hint {
