@@ -149,7 +149,7 @@ fn outputs(action: &Action) -> &'static [&'static str] {
         Action::ResolveKconfig { .. } => &["kernel.config"],
         Action::BuildKernel { .. } => &["kernel", "vmlinux", "System.map", "release"],
         Action::EmitDtb { .. } => &["platform.dtb", "platform.dts"],
-        Action::BuildPayload { .. } => &["program", "program.debug"],
+        Action::BuildPayload { .. } | Action::BuildMonitor { .. } => &["program", "program.debug"],
         Action::PackInitramfs { .. } => &["initramfs.cpio.zst"],
         Action::BuildUki { .. } => &["uki.efi"],
         Action::PackDisk { .. } => &["disk.raw"],
