@@ -55,10 +55,11 @@ fn shown(said: &Said) -> String {
     text
 }
 
-const VERBS: [&[&str]; 15] = [
+const VERBS: [&[&str]; 16] = [
     &[],
     &["build-image"],
     &["plan"],
+    &["boot"],
     &["explain"],
     &["config"],
     &["config", "check"],

@@ -81,17 +81,16 @@ fn x86_64_vtl0_is_level_0_wherever() {
     }
 }
 
-/// The same Image at VTL2, at VTL0 and with no hypervisor at all.
+/// The same Image at VTL2, at VTL0 and with no hypervisor at all; `aarch64-universal` is the profile that says so.
 #[test]
 fn one_aarch64_image_is_all_of_them() {
-    const PROFILE: &str = "aarch64-vtl2";
-    for smp in SMP {
+    for (profile, smp) in [("aarch64-vtl2", "1"), ("aarch64-universal", "4"), ("aarch64-vtl2", "4")] {
         for (vtl, connection) in [(2, "0x800074"), (0, "0x4")] {
-            let json = check(PROFILE, &vtl.to_string(), smp, &[], Ok(Some(vtl)));
+            let json = check(profile, &vtl.to_string(), smp, &[], Ok(Some(vtl)));
             assert_eq!(finding(&json, "vmbus-connection").as_deref(), Some(connection));
             assert_eq!(finding(&json, "vsm-vp-status"), Some(format!("{vtl:#x}")));
         }
-        check(PROFILE, "none", smp, &[], Ok(None));
+        check(profile, "none", smp, &[], Ok(None));
     }
 }
 
