@@ -57,10 +57,11 @@ fn shown(said: &Said) -> String {
     text
 }
 
-const VERBS: [&[&str]; 19] = [
+const VERBS: [&[&str]; 20] = [
     &[],
     &["build-image"],
     &["plan"],
+    &["boot"],
     &["explain"],
     &["config"],
     &["config", "check"],

@@ -24,6 +24,7 @@ fn what_cannot_be_understood() {
                 Commands:
                   build-image  Build the images of profiles: kernel, payload, disk
                   plan         Show what a build would do, and why what is not in the store isn't
+                  boot         Boot a profile under QEMU, at a trust level or without one, and judge what came of it
                   explain      Say where a value comes from, who asks for a kernel symbol, what a step is made from
                   config       Check, print or compare kernel configurations without building
                   fdt          Show, check or compare device trees without building
@@ -75,7 +76,7 @@ fn what_cannot_be_understood() {
             expect![[r#"
                 status 1
                 --- stderr
-                error: profiles: there is no profile `mien`, only `aarch64-vtl0`, `aarch64-vtl2`, `mine`, `x86_64-vtl0` and `x86_64-vtl2`
+                error: profiles: there is no profile `mien`, only `aarch64-universal`, `aarch64-vtl0`, `aarch64-vtl2`, `mine`, `x86_64-vtl0` and `x86_64-vtl2`
                   hint: did you mean `mine`?
                 1 problem
             "#]],
@@ -86,7 +87,7 @@ fn what_cannot_be_understood() {
             expect![[r#"
                 status 1
                 --- stderr
-                error: profiles: there is no profile `frobnicate`, only `aarch64-vtl0`, `aarch64-vtl2`, `mine`, `x86_64-vtl0` and `x86_64-vtl2`
+                error: profiles: there is no profile `frobnicate`, only `aarch64-universal`, `aarch64-vtl0`, `aarch64-vtl2`, `mine`, `x86_64-vtl0` and `x86_64-vtl2`
                   hint: a new profile is a new file, profiles/NAME.yaml
                 1 problem
             "#]],
@@ -206,7 +207,7 @@ fn what_cannot_be_understood() {
             expect![[r#"
                 status 1
                 --- stderr
-                error: profiles: there is no profile `mien`, only `aarch64-vtl0`, `aarch64-vtl2`, `mine`, `x86_64-vtl0` and `x86_64-vtl2`
+                error: profiles: there is no profile `mien`, only `aarch64-universal`, `aarch64-vtl0`, `aarch64-vtl2`, `mine`, `x86_64-vtl0` and `x86_64-vtl2`
                   hint: did you mean `mine`?
                 1 problem
             "#]],

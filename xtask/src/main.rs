@@ -1,5 +1,6 @@
 //! `cargo xtask`: the command line of vtlforge and every effect it has. See docs/ARCHITECTURE.md.
 
+mod boot;
 mod digest;
 mod execute;
 mod export;
@@ -32,6 +33,8 @@ enum Verb {
     BuildImage(verbs::build_image::BuildImage),
     /// Show what a build would do, and why what is not in the store isn't
     Plan(verbs::plan::PlanVerb),
+    /// Boot a profile under QEMU, at a trust level or without one, and judge what came of it
+    Boot(verbs::boot::Boot),
     /// Say where a value comes from, who asks for a kernel symbol, what a step is made from
     Explain(verbs::explain::Explain),
     /// Check, print or compare kernel configurations without building
@@ -68,6 +71,7 @@ fn run(verb: Verb) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::BuildImage(arguments) => verbs::build_image::run(&arguments)?,
         Verb::Plan(arguments) => verbs::plan::run(&arguments)?,
+        Verb::Boot(arguments) => return verbs::boot::run(&arguments),
         Verb::Explain(arguments) => verbs::explain::run(&arguments)?,
         Verb::Config(arguments) => return verbs::config::run(&arguments),
         Verb::Fdt(arguments) => return verbs::fdt::run(&arguments),

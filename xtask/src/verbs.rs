@@ -1,6 +1,7 @@
 //! One module a verb of the command line.
 
 pub mod bench;
+pub mod boot;
 pub mod build_image;
 pub mod config;
 pub mod doctor;

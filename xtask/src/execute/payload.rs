@@ -1,4 +1,4 @@
-//! VendorCrates and BuildPayload: a recipe's program, static, from the crates its lock file names.
+//! VendorCrates, BuildPayload and BuildMonitor: a program for the guest, static, from the crates its lock file names.
 
 use std::{
     ffi::OsString,
@@ -51,6 +51,26 @@ pub fn build(
     features: &[String],
     rust: &RustFrom,
 ) -> Result<Vec<(&'static str, OutputKind)>> {
+    compile(job, &Program { arch, package, binary, features, flags: &["-Ctarget-feature=+crt-static"] }, rust)
+}
+
+/// The monitor: no C library, no system below it, and so where its linker script puts it.
+pub fn build_monitor(job: &Job, arch: Arch, rust: &RustFrom) -> Result<Vec<(&'static str, OutputKind)>> {
+    let flags = &["-Crelocation-model=static"];
+    compile(job, &Program { arch, package: "monitor", binary: "monitor", features: &[], flags }, rust)
+}
+
+/// A program of a crate, and how it is compiled beside what holds for all.
+struct Program<'a> {
+    arch: Arch,
+    package: &'a str,
+    binary: &'a str,
+    features: &'a [String],
+    flags: &'a [&'a str],
+}
+
+fn compile(job: &Job, program: &Program, rust: &RustFrom) -> Result<Vec<(&'static str, OutputKind)>> {
+    let &Program { arch, package, binary, features, flags } = program;
     let place = Place::of(job)?;
     let target = match rust {
         RustFrom::Toolchain { target } | RustFrom::Debian { target } => target.as_str(),
@@ -69,7 +89,7 @@ pub fn build(
         command = command.env("CARGO_HOME", cargo_home).env("CARGO_NET_OFFLINE", "true");
     }
     command = toolchain(job, command, arch, target, rust)?;
-    command = command.env("CARGO_ENCODED_RUSTFLAGS", rustflags(job, &place, rust)?);
+    command = command.env("CARGO_ENCODED_RUSTFLAGS", rustflags(job, &place, flags, rust)?);
     run(job, &command)?;
 
     let program = place.target_dir.join(target).join("release").join(binary);
@@ -94,12 +114,14 @@ impl Place {
         }
         let cargo_home = job.work.scratch().join("cargo");
         fs::create_dir_all(&cargo_home).with_context(|| format!("can't make {}", cargo_home.display()))?;
-        let config = format!(
-            "[source.crates-io]\nreplace-with = \"vendored\"\n[source.vendored]\ndirectory = {:?}\n",
-            job.input("vendor")
-        );
-        let path = cargo_home.join("config.toml");
-        fs::write(&path, config).with_context(|| format!("can't write {}", path.display()))?;
+        // A crate without dependencies has nothing vendored.
+        if let Some(vendor) = job.inputs.get("vendor") {
+            let config = format!(
+                "[source.crates-io]\nreplace-with = \"vendored\"\n[source.vendored]\ndirectory = {vendor:?}\n"
+            );
+            let path = cargo_home.join("config.toml");
+            fs::write(&path, config).with_context(|| format!("can't write {}", path.display()))?;
+        }
         let target_dir = job.work.scratch().join("target");
         Ok(Place { krate: copy_crate(job)?, target_dir, cargo_home: Some(cargo_home) })
     }
@@ -132,7 +154,9 @@ fn toolchain(job: &Job, command: Command, arch: Arch, target: &str, rust: &RustF
     let mut command = command;
     let linker = format!("{}gcc", cross_prefix(host.arch, arch));
     let variable = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace('-', "_"));
-    let needs_linker = !target.ends_with("-musl") && host.arch != arch;
+    // rustup's targets with musl or without a system bring what they link with.
+    let is_self_contained = target.ends_with("-musl") || target.ends_with("-none");
+    let needs_linker = !is_self_contained && host.arch != arch;
     if needs_linker {
         let linker = host.find(&linker).with_context(|| {
             format!("{linker} is not installed\n  hint: `cargo xtask doctor` lists what is missing")
@@ -170,9 +194,9 @@ fn rustc_wrapper(job: &Job, root: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Static, and without a path of this machine: each place has a name that is the same everywhere.
-fn rustflags(job: &Job, place: &Place, rust: &RustFrom) -> Result<OsString> {
-    let mut flags = vec![OsString::from("-Ctarget-feature=+crt-static")];
+/// `flags`, and no path of this machine: each place has a name that is the same everywhere.
+fn rustflags(job: &Job, place: &Place, flags: &[&str], rust: &RustFrom) -> Result<OsString> {
+    let mut flags: Vec<OsString> = flags.iter().map(OsString::from).collect();
     let mut remap = |from: &Path, to: &str| {
         let mut flag = OsString::from("--remap-path-prefix=");
         flag.push(from);

@@ -235,6 +235,7 @@ fn dispatch(job: &Job) -> Result<Vec<(&'static str, OutputKind)>> {
         Action::BuildPayload { arch, package, binary, features, rust } => {
             payload::build(job, *arch, package, binary, features, rust)
         }
+        Action::BuildMonitor { arch, rust } => payload::build_monitor(job, *arch, rust),
         Action::PackInitramfs { entries, compression_level } => {
             initramfs::pack(job, entries, *compression_level)
         }

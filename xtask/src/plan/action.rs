@@ -49,6 +49,8 @@ pub enum Action {
     VendorCrates { package: String },
     /// `crate`, `vendor`, `rust` → `program`, `program.debug`
     BuildPayload { arch: Arch, package: String, binary: String, features: Vec<String>, rust: RustFrom },
+    /// The program that stands in for Hyper-V when an image is booted here. `crate`, `rust` → `program`, `program.debug`
+    BuildMonitor { arch: Arch, rust: RustFrom },
     /// → `initramfs.cpio.zst`
     PackInitramfs { entries: BTreeMap<String, InitramfsEntry>, compression_level: u8 },
     /// `stub`, `kernel`, `release`, `initramfs` → `uki.efi`
@@ -130,6 +132,7 @@ impl Action {
             Action::EmitDtb { .. } => "emit-dtb",
             Action::VendorCrates { .. } => "vendor-crates",
             Action::BuildPayload { .. } => "build-payload",
+            Action::BuildMonitor { .. } => "build-monitor",
             Action::PackInitramfs { .. } => "pack-initramfs",
             Action::BuildUki { .. } => "build-uki",
             Action::PackDisk { .. } => "pack-disk",
@@ -156,7 +159,9 @@ impl Action {
             Action::FetchDeb(_) | Action::FetchUrl { .. } | Action::FetchGit { .. } => (1, ""),
             Action::ExtractMember { .. } | Action::UnpackSource { .. } | Action::UnpackDebs => (1, ""),
             Action::ResolveKconfig { .. } | Action::BuildKernel { .. } => (1, ""),
-            Action::VendorCrates { .. } | Action::BuildPayload { .. } => (1, ""),
+            Action::VendorCrates { .. } | Action::BuildPayload { .. } | Action::BuildMonitor { .. } => {
+                (1, "")
+            }
             Action::EmitDtb { .. } => (2, env!("VTLFORGE_FDT_CODE")),
             Action::PackInitramfs { .. }
             | Action::BuildUki { .. }
@@ -182,7 +187,8 @@ impl Action {
             Action::UnpackSource { .. }
             | Action::UnpackDebs
             | Action::ResolveKconfig { .. }
-            | Action::BuildPayload { .. } => Weight::OneCore,
+            | Action::BuildPayload { .. }
+            | Action::BuildMonitor { .. } => Weight::OneCore,
             Action::BuildKernel { .. } => Weight::AllCores,
         }
     }

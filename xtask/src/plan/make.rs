@@ -52,6 +52,17 @@ pub fn make(profiles: &[ProfileInput], host: &HostFacts) -> Plan {
     maker.plan
 }
 
+/// The kernel and the initramfs of one profile, and the monitor that they are booted on, compiled the way `rust`.
+/// Finds its steps by their actions: there is one of each.
+pub fn make_boot(profile: &ProfileInput, host: &HostFacts, rust: RustWay) -> Plan {
+    let mut maker =
+        Maker { host, plan: Plan { steps: Vec::new(), artifacts: Vec::new() }, known: HashMap::new() };
+    maker.kernel(&profile.spec, &profile.composed);
+    maker.initramfs(&profile.spec);
+    maker.monitor(profile.spec.arch, rust);
+    maker.plan
+}
+
 struct Maker<'a> {
     host: &'a HostFacts,
     plan: Plan,
@@ -253,8 +264,18 @@ impl Maker<'_> {
         self.step(format!("payload {recipe} {}", arch.name()), action, inputs)
     }
 
+    fn monitor(&mut self, arch: Arch, way: RustWay) -> usize {
+        let mut inputs: Inputs = [("crate".to_string(), Source::Folder("monitor".to_string()))].into();
+        let rust = self.rust_from(arch, way, &mut inputs);
+        self.step(format!("monitor {}", arch.name()), Action::BuildMonitor { arch, rust }, inputs)
+    }
+
     fn rust(&mut self, arch: Arch, inputs: &mut Inputs) -> RustFrom {
-        match self.host.rust[&arch].clone() {
+        self.rust_from(arch, self.host.rust[&arch].clone(), inputs)
+    }
+
+    fn rust_from(&mut self, arch: Arch, way: RustWay, inputs: &mut Inputs) -> RustFrom {
+        match way {
             RustWay::Toolchain { target } => RustFrom::Toolchain { target },
             RustWay::Debian { target, packages } => {
                 let mut debs = Inputs::new();

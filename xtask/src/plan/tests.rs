@@ -149,7 +149,7 @@ fn outputs(action: &Action) -> &'static [&'static str] {
         Action::ResolveKconfig { .. } => &["kernel.config"],
         Action::BuildKernel { .. } => &["kernel", "vmlinux", "System.map", "release"],
         Action::EmitDtb { .. } => &["platform.dtb", "platform.dts"],
-        Action::BuildPayload { .. } => &["program", "program.debug"],
+        Action::BuildPayload { .. } | Action::BuildMonitor { .. } => &["program", "program.debug"],
         Action::PackInitramfs { .. } => &["initramfs.cpio.zst"],
         Action::BuildUki { .. } => &["uki.efi"],
         Action::PackDisk { .. } => &["disk.raw"],
@@ -189,7 +189,7 @@ fn a_plan_does_not_know_where_it_is_made() {
     }
     let moved = profile::Project { root: folder.path().to_owned() };
     let specs = profile::load_all(&moved).unwrap_or_else(|problems| panic!("{problems}"));
-    assert_eq!(specs.len(), 4);
+    assert_eq!(specs.len(), 5);
     let elsewhere: Tree = own()
         .into_keys()
         .map(|path| {
@@ -235,8 +235,8 @@ fn parts_of_a_plan_are_closed() {
         [
             "fetch linux-7.3",
             "unpack linux-7.3",
+            "kconfig aarch64-universal",
             "kconfig aarch64-vtl0",
-            "kconfig aarch64-vtl2",
             "kconfig x86_64-vtl0",
             "kconfig x86_64-vtl2",
         ]

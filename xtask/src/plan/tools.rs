@@ -23,6 +23,18 @@ pub fn tools_of(action: &Action, host: Arch) -> Vec<Subject> {
             subjects.push(Subject::Program(format!("{}objcopy", cross_prefix(host, *arch))));
             subjects
         }
+        Action::BuildMonitor { arch, rust } => {
+            let mut subjects = vec![Subject::Cargo];
+            match rust {
+                RustFrom::Toolchain { target } => subjects.push(Subject::Rust { target: target.clone() }),
+                // That one is an input, by digest.
+                RustFrom::Debian { .. } => {}
+            }
+            // It drives the linker; nothing of a C library gets in.
+            subjects.push(Subject::Compiler(format!("{}gcc", cross_prefix(host, *arch))));
+            subjects.push(Subject::Program(format!("{}objcopy", cross_prefix(host, *arch))));
+            subjects
+        }
         Action::VendorCrates { .. } => vec![Subject::Cargo],
         Action::FetchDeb(_)
         | Action::FetchUrl { .. }

@@ -30,7 +30,7 @@ pub struct Test {
 }
 
 /// Crates with workspaces of their own.
-const GUEST_CRATES: [&str; 1] = ["recipes/vtl2-init/Cargo.toml"];
+const GUEST_CRATES: [&str; 2] = ["recipes/vtl2-init/Cargo.toml", "monitor/Cargo.toml"];
 
 pub fn run(arguments: &Test) -> Result<()> {
     let project = Project::find()?;

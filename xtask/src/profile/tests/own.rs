@@ -44,6 +44,7 @@ fn profiles_are_right() {
     let found: Vec<_> =
         specs.iter().map(|spec| (spec.name.as_str(), spec.arch, spec.vtl, spec.firmware)).collect();
     let wanted = [
+        ("aarch64-universal", Arch::Aarch64, Vtl::Vtl2, Firmware::Igvm),
         ("aarch64-vtl0", Arch::Aarch64, Vtl::Vtl0, Firmware::Uefi),
         ("aarch64-vtl2", Arch::Aarch64, Vtl::Vtl2, Firmware::Igvm),
         ("x86_64-vtl0", Arch::X86_64, Vtl::Vtl0, Firmware::Uefi),

@@ -1,0 +1,21 @@
+//! Linker arguments of the program for the bare machine: its own memory layout, no C start-up code or library.
+
+fn main() {
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    let (arch, os) = (variable("CARGO_CFG_TARGET_ARCH"), variable("CARGO_CFG_TARGET_OS"));
+    let script = format!("{}/link/{arch}.ld", variable("CARGO_MANIFEST_DIR"));
+    println!("cargo::rerun-if-changed={script}");
+    println!("cargo::rerun-if-changed=build.rs");
+    let mut arguments = vec![format!("-T{script}")];
+    if os == "none" {
+        // The linker itself.
+        arguments.extend(["--build-id=none", "-zmax-page-size=4096"].map(String::from));
+    } else {
+        // A gcc, whose target has an operating system that isn't there.
+        arguments.extend(["-nostartfiles", "-nostdlib", "-static", "-no-pie"].map(String::from));
+        arguments.extend(["-Wl,--build-id=none", "-Wl,-z,max-page-size=4096"].map(String::from));
+    }
+    for argument in arguments {
+        println!("cargo::rustc-link-arg-bins={argument}");
+    }
+}

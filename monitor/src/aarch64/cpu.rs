@@ -1,0 +1,196 @@
+//! The processor at EL2: translation, the guest's first state, calls to firmware.
+
+use core::{arch::asm, cell::UnsafeCell};
+
+/// One level of translation, 1 GiB an entry: 512 GiB, each address its own.
+#[repr(C, align(4096))]
+struct Table(UnsafeCell<[u64; 512]>);
+
+// SAFETY: every processor writes the same values before it uses the table; afterwards it is only read by hardware.
+unsafe impl Sync for Table {}
+
+static TABLE: Table = Table(UnsafeCell::new([0; 512]));
+
+// Arm ARM D8.3: a block descriptor; D24.2: attribute 0 is device memory, attribute 1 write-back memory.
+const BLOCK: u64 = 0b01;
+const ACCESSED: u64 = 1 << 10;
+const INNER_SHAREABLE: u64 = 0b11 << 8;
+const NEVER_EXECUTED: u64 = 1 << 54;
+const ATTRIBUTES: u64 = 0xff00;
+/// QEMU's `virt` has devices in its first GiB and from 256 GiB on, RAM between.
+const DEVICES: [core::ops::Range<usize>; 2] = [0..1, 256..512];
+
+/// Switches translation on: with it off, unaligned accesses and locks don't work on memory.
+pub fn map() {
+    for number in 0..512 {
+        let is_device = DEVICES.iter().any(|range| range.contains(&number));
+        let attributes = if is_device { NEVER_EXECUTED } else { INNER_SHAREABLE | 1 << 2 };
+        let entry = (number as u64) << 30 | attributes | ACCESSED | BLOCK;
+        // SAFETY: within the table; see `Sync` above.
+        unsafe { TABLE.0.get().cast::<u64>().add(number).write_volatile(entry) };
+    }
+    // 39 bits of address, 4 KiB granule, walks through write-back memory, 40 bits of physical address.
+    const TCR: u64 = 25 | 0b01 << 8 | 0b01 << 10 | 0b11 << 12 | 0b010 << 16 | 1 << 31 | 1 << 23;
+    // Reserved bits that are one, then caches and translation.
+    const SCTLR: u64 = 0x30c5_0830 | 1 << 12 | 1 << 2 | 1;
+    // SAFETY: the table maps all that the monitor uses at the address where it is.
+    unsafe {
+        asm!(
+            "msr mair_el2, {mair}",
+            "msr tcr_el2, {tcr}",
+            "msr ttbr0_el2, {table}",
+            "dsb ish",
+            "isb",
+            "tlbi alle2",
+            "dsb ish",
+            "isb",
+            "msr sctlr_el2, {sctlr}",
+            "isb",
+            mair = in(reg) ATTRIBUTES,
+            tcr = in(reg) TCR,
+            table = in(reg) TABLE.0.get(),
+            sctlr = in(reg) SCTLR,
+            options(nostack)
+        );
+    }
+}
+
+/// Lets the guest run at EL1 on this processor, from `entry` with `argument` in X0, as Linux's boot protocol asks:
+/// translation off, interrupts masked (Documentation/arch/arm64/booting.rst).
+pub fn enter(vp: u64, entry: u64, argument: u64) -> ! {
+    // EL1 is 64-bit; SMC comes to the monitor; keys of pointer authentication are the guest's.
+    const HCR: u64 = 1 << 31 | 1 << 19 | 1 << 41 | 1 << 40;
+    // The guest reads the physical counter and timer.
+    const CNTHCTL: u64 = 3;
+    // Reserved bits that are one.
+    const CPTR: u64 = 0x33ff;
+    const SCTLR_EL1: u64 = 0x30d0_0800;
+    // EL1h, all interrupts masked.
+    const SPSR: u64 = 0x3c5;
+    // SAFETY: ends in the guest; registers written are the guest's or say what comes back here.
+    unsafe {
+        asm!(
+            "adrp x9, monitor_vectors",
+            "add x9, x9, :lo12:monitor_vectors",
+            "msr vbar_el2, x9",
+            "msr tpidr_el2, x10",
+            "msr hcr_el2, x11",
+            "msr cnthctl_el2, x12",
+            "msr cntvoff_el2, xzr",
+            "msr cptr_el2, x13",
+            "msr hstr_el2, xzr",
+            "msr vttbr_el2, xzr",
+            // ICC_SRE_EL2: system registers for the interrupt controller, for EL1 too.
+            "mov x9, #0xf",
+            "msr S3_4_C12_C9_5, x9",
+            "isb",
+            "mrs x9, midr_el1",
+            "msr vpidr_el2, x9",
+            "mrs x9, mpidr_el1",
+            "msr vmpidr_el2, x9",
+            "msr sctlr_el1, x14",
+            "msr cpacr_el1, xzr",
+            "msr spsr_el2, x15",
+            "msr elr_el2, x16",
+            "isb",
+            "mov x0, x17",
+            "mov x1, xzr",
+            "mov x2, xzr",
+            "mov x3, xzr",
+            "eret",
+            in("x10") vp,
+            in("x11") HCR,
+            in("x12") CNTHCTL,
+            in("x13") CPTR,
+            in("x14") SCTLR_EL1,
+            in("x15") SPSR,
+            in("x16") entry,
+            in("x17") argument,
+            options(noreturn)
+        );
+    }
+}
+
+/// Calls firmware; X0 to X3 in and out.
+pub fn smc(words: [u64; 4]) -> [u64; 4] {
+    let [mut x0, mut x1, mut x2, mut x3] = words;
+    // SAFETY: firmware keeps to the calling convention (SMCCC 1.1), by which it changes no register beyond X17.
+    unsafe {
+        asm!(
+            "smc #0",
+            inout("x0") x0, inout("x1") x1, inout("x2") x2, inout("x3") x3,
+            out("x4") _, out("x5") _, out("x6") _, out("x7") _, out("x8") _, out("x9") _, out("x10") _,
+            out("x11") _, out("x12") _, out("x13") _, out("x14") _, out("x15") _, out("x16") _, out("x17") _,
+            options(nostack)
+        );
+    }
+    [x0, x1, x2, x3]
+}
+
+pub fn now_100ns() -> u64 {
+    let (count, frequency): (u64, u64);
+    // SAFETY: two counters are read.
+    unsafe {
+        asm!("isb", "mrs {0}, cntpct_el0", "mrs {1}, cntfrq_el0", out(reg) count, out(reg) frequency, options(nostack));
+    }
+    (u128::from(count) * 10_000_000 / u128::from(frequency.max(1))) as u64
+}
+
+pub fn exception_level() -> u64 {
+    let level: u64;
+    // SAFETY: a register is read.
+    unsafe { asm!("mrs {}, CurrentEL", out(reg) level, options(nomem, nostack)) };
+    level >> 2
+}
+
+/// Why the guest came here: the syndrome, and the address of the instruction.
+pub fn syndrome() -> (u64, u64) {
+    let (syndrome, address): (u64, u64);
+    // SAFETY: two registers are read.
+    unsafe {
+        asm!("mrs {}, esr_el2", "mrs {}, elr_el2", out(reg) syndrome, out(reg) address, options(nomem, nostack))
+    };
+    (syndrome, address)
+}
+
+/// The processor's number, as `enter` noted it.
+pub fn current() -> u64 {
+    let vp: u64;
+    // SAFETY: a register is read.
+    unsafe { asm!("mrs {}, tpidr_el2", out(reg) vp, options(nomem, nostack)) };
+    vp
+}
+
+/// Lets the guest go on behind the instruction that came here.
+pub fn skip_instruction() {
+    // SAFETY: only the guest's program counter changes.
+    unsafe { asm!("mrs {0}, elr_el2", "add {0}, {0}, #4", "msr elr_el2, {0}", out(reg) _, options(nostack)) };
+}
+
+/// Raises an undefined instruction exception at EL1, for the instruction behind `address - 4`.
+pub fn undefined(address: u64) {
+    // Vector of synchronous exceptions from the current level with its own stack pointer (Arm ARM D1.3).
+    const FROM_SAME_LEVEL: u64 = 0x200;
+    const FROM_USER: u64 = 0x400;
+    // 32-bit instruction, reason unknown.
+    const SYNDROME: u64 = 1 << 25;
+    // SAFETY: registers of the guest take what hardware would put there.
+    unsafe {
+        let (state, vectors): (u64, u64);
+        asm!("mrs {}, spsr_el2", "mrs {}, vbar_el1", out(reg) state, out(reg) vectors, options(nomem, nostack));
+        let offset = if state & 0xf == 0 { FROM_USER } else { FROM_SAME_LEVEL };
+        asm!(
+            "msr esr_el1, {syndrome}",
+            "msr elr_el1, {address}",
+            "msr spsr_el1, {state}",
+            "msr elr_el2, {vector}",
+            "msr spsr_el2, {new}",
+            syndrome = in(reg) SYNDROME,
+            address = in(reg) address,
+            state = in(reg) state,
+            vector = in(reg) vectors + offset,
+            new = in(reg) 0x3c5_u64,
+            options(nostack)
+        );
+    }
+}

@@ -1,0 +1,121 @@
+//! 64-bit Arm: the monitor at EL2 of QEMU's `virt` machine, the kernel at EL1.
+
+mod cpu;
+mod exit;
+mod parameters;
+mod serial;
+mod vectors;
+
+use monitor_core::{
+    Arch, Config, Machine, OutsideRam, Partition, VPS_MAX, hypercall::StartContext, json::Line,
+};
+
+use crate::{lock::Lock, memory::Ram};
+use parameters::Parameters;
+
+/// Everything that processors share.
+pub struct Shared {
+    pub partition: Partition,
+    pub board: Board,
+}
+
+/// The machine as the shared core sees it.
+pub struct Board {
+    ram: Ram,
+}
+
+static SHARED: Lock<Shared> = Lock::new(Shared {
+    partition: Partition::new(Config { arch: Arch::Aarch64, vtl: 0, vps: 0, tsc_hz: 0, apic_hz: 0 }),
+    board: Board { ram: Ram::new() },
+});
+
+static SERIAL: Lock<serial::Serial> = Lock::new(serial::Serial::new());
+
+/// Where redistributors begin and how far they are apart (QEMU, hw/arm/virt.c; GICv3, two frames of 64 KiB each).
+const REDISTRIBUTORS: u64 = 0x080a_0000;
+const REDISTRIBUTOR_STRIDE: u64 = 0x2_0000;
+/// GICR_ISPENDR0 in the second frame.
+const SET_PENDING: u64 = 0x1_0000 + 0x200;
+
+impl Machine for Board {
+    fn is_ram(&self, address: u64, length: u64) -> bool {
+        self.ram.contains(address, length)
+    }
+
+    fn read(&self, address: u64, to: &mut [u8]) -> Result<(), OutsideRam> {
+        self.ram.read(address, to)
+    }
+
+    fn write(&mut self, address: u64, from: &[u8]) -> Result<(), OutsideRam> {
+        self.ram.write(address, from)
+    }
+
+    fn now_100ns(&self) -> u64 {
+        cpu::now_100ns()
+    }
+
+    /// Private interrupts only: that is what a device tree gives VMBus.
+    fn interrupt(&mut self, vp: u32, vector: u32) {
+        if (16..32).contains(&vector) && (vp as usize) < VPS_MAX {
+            let register = REDISTRIBUTORS + u64::from(vp) * REDISTRIBUTOR_STRIDE + SET_PENDING;
+            // SAFETY: the register that sets interrupts of processor `vp` pending, mapped as device memory.
+            unsafe { (register as *mut u32).write_volatile(1 << vector) };
+        }
+    }
+
+    fn start(&mut self, _: u32, _: &StartContext) {}
+
+    fn report(&mut self, line: &str) {
+        report(line);
+    }
+}
+
+pub fn report(line: &str) {
+    let mut serial = SERIAL.take();
+    serial.write(line.as_bytes());
+    serial.write(b"\n");
+}
+
+/// Powers the machine off.
+pub fn end() -> ! {
+    loop {
+        cpu::smc([monitor_core::smccc::PSCI_SYSTEM_OFF, 0, 0, 0]);
+    }
+}
+
+/// The first processor, with a stack and nothing else.
+pub extern "C" fn first() -> ! {
+    cpu::map();
+    let parameters = match Parameters::read() {
+        Ok(parameters) => parameters,
+        // Without parameters the channel for the report isn't known either.
+        Err(()) => end(),
+    };
+    SERIAL.take().open(parameters.ecam, parameters.ports);
+    {
+        let mut shared = SHARED.take();
+        let Shared { partition, board } = &mut *shared;
+        partition.config.vtl = parameters.vtl as u8;
+        partition.config.vps = parameters.cpus as u32;
+        board.ram.add(parameters.ram_start, parameters.ram_end);
+        let line = Line::new("start").text("monitor", env!("CARGO_PKG_VERSION")).text("arch", "aarch64");
+        let line = line.number("vtl", parameters.vtl).number("vps", parameters.cpus);
+        let line = line.hex("ram_start", parameters.ram_start).hex("ram_end", parameters.ram_end);
+        report(line.number("exception_level", cpu::exception_level()).end());
+        if !board.ram.contains(parameters.kernel, 64) || !board.ram.contains(parameters.device_tree, 40) {
+            report(Line::new("error").text("what", "kernel or device tree outside RAM").end());
+            end();
+        }
+        let line = Line::new("kernel-entry").hex("kernel", parameters.kernel);
+        report(line.hex("device_tree", parameters.device_tree).number("time_100ns", cpu::now_100ns()).end());
+    }
+    cpu::enter(0, parameters.kernel, parameters.device_tree)
+}
+
+/// Another processor, started by the guest through PSCI.
+pub extern "C" fn other(vp: u64) -> ! {
+    cpu::map();
+    let (entry, argument) = exit::starting(vp as usize);
+    report(Line::new("vp-start").number("vp", vp).hex("pc", entry).end());
+    cpu::enter(vp, entry, argument)
+}

@@ -1,0 +1,87 @@
+//! CPUID as a guest of Hyper-V sees it (TLFS 2.4), and the same facts for the registers of 64-bit Arm.
+
+use crate::{Arch, Config, VPS_MAX};
+
+/// EAX, EBX, ECX, EDX.
+pub type Words = [u32; 4];
+
+const HYPERVISOR: u32 = 1 << 31;
+const OSXSAVE: u32 = 1 << 27;
+const OSPKE: u32 = 1 << 4;
+const LA57: u32 = 1 << 16;
+const SVM: u32 = 1 << 2;
+const VMX: u32 = 1 << 5;
+const CR4_OSXSAVE: u64 = 1 << 18;
+const CR4_PKE: u64 = 1 << 22;
+
+/// What the guest gets for `leaf`, where `native` is what the processor itself says.
+pub fn answer(config: &Config, leaf: u32, subleaf: u32, native: Words, cr4: u64) -> Words {
+    let [eax, ebx, ecx, edx] = native;
+    match (leaf, subleaf) {
+        (1, _) => {
+            // The processor looks at the monitor's CR4 here, so the two bits that mirror it are made anew.
+            let osxsave = if cr4 & CR4_OSXSAVE != 0 { OSXSAVE } else { 0 };
+            [eax, ebx, (ecx & !(OSXSAVE | VMX)) | osxsave | HYPERVISOR, edx]
+        }
+        (7, 0) => {
+            let ospke = if cr4 & CR4_PKE != 0 { OSPKE } else { 0 };
+            [eax, ebx, (ecx & !(OSPKE | LA57)) | ospke, edx]
+        }
+        (0x8000_0001, _) => [eax, ebx, ecx & !SVM, edx],
+        (0x8000_000a, _) => [0; 4],
+        // 2.4.1: "Microsoft Hv" and the last leaf.
+        (0x4000_0000, _) => [0x4000_0006, 0x7263_694d, 0x666f_736f, 0x7648_2074],
+        // 2.4.2: "Hv#1".
+        (0x4000_0001, _) => [0x3123_7648, 0, 0, 0],
+        (0x4000_0002, _) => version(),
+        (0x4000_0003, _) => features(config.arch),
+        (0x4000_0004, _) => hints(),
+        (0x4000_0005, _) => limits(config),
+        (0x4000_0006..=0x4000_ffff, _) => [0; 4],
+        _ => native,
+    }
+}
+
+/// 2.4.3: build, major and minor version. That of the specification this follows, and no build of Hyper-V's.
+pub fn version() -> Words {
+    [1, 10 << 16, 0, 0]
+}
+
+/// 2.4.4: what the partition may do.
+pub fn features(arch: Arch) -> Words {
+    const TIME_REF_COUNT: u32 = 1 << 1;
+    const SYNIC: u32 = 1 << 2;
+    const HYPERCALL: u32 = 1 << 5;
+    const VP_INDEX: u32 = 1 << 6;
+    const REFERENCE_TSC: u32 = 1 << 9;
+    const FREQUENCIES: u32 = 1 << 11;
+    const PARTITION_ID: u32 = 1 << 1;
+    const POST_MESSAGES: u32 = 1 << 4;
+    const SIGNAL_EVENTS: u32 = 1 << 5;
+    const VSM: u32 = 1 << 16;
+    const VP_REGISTERS: u32 = 1 << 17;
+    const START_VP: u32 = 1 << 21;
+    const FREQUENCIES_READABLE: u32 = 1 << 8;
+    const GUEST_CRASH: u32 = 1 << 10;
+    let both = TIME_REF_COUNT | SYNIC | HYPERCALL | VP_INDEX;
+    let high = PARTITION_ID | POST_MESSAGES | SIGNAL_EVENTS | VSM | VP_REGISTERS;
+    match arch {
+        Arch::X86_64 => {
+            let low = both | REFERENCE_TSC | FREQUENCIES;
+            [low, high | START_VP, 0, FREQUENCIES_READABLE | GUEST_CRASH]
+        }
+        Arch::Aarch64 => [both, high, 0, GUEST_CRASH],
+    }
+}
+
+/// 2.4.5: recommendations. Interrupts are real ones here, so the guest has to end them itself.
+pub fn hints() -> Words {
+    const NO_AUTO_EOI: u32 = 1 << 9;
+    const NEVER_SPIN: u32 = u32::MAX;
+    [NO_AUTO_EOI, NEVER_SPIN, 0, 0]
+}
+
+/// 2.4.6: the largest index of a virtual processor that the guest accepts, and the number of logical ones.
+pub fn limits(config: &Config) -> Words {
+    [VPS_MAX as u32, config.vps, 0, 0]
+}

@@ -1,0 +1,27 @@
+//! The part of Hyper-V's interface that a VTL2 kernel uses, as values and rules: hypercalls, synthetic registers and
+//! MSRs, CPUID, the synthetic interrupt controller, and a VMBus host that has nothing to offer.
+//!
+//! Shared by both architectures and free of hardware: whatever touches the machine goes through [`Machine`], so all
+//! of it runs under the host's tests. Everything the guest hands over is taken for hostile: no input may panic here.
+//!
+//! Section numbers are those of Microsoft's Hypervisor Top-Level Functional Specification, version 6.0b (TLFS).
+
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+pub mod cpuid;
+pub mod hypercall;
+pub mod json;
+pub mod machine;
+pub mod msr;
+pub mod partition;
+pub mod register;
+pub mod smccc;
+pub mod synic;
+pub mod vmbus;
+
+#[cfg(test)]
+mod tests;
+
+pub use machine::{Machine, OutsideRam};
+pub use partition::{Arch, Config, Partition, VPS_MAX};

@@ -1,0 +1,59 @@
+//! The guest's RAM: a few ranges of physical memory, which the monitor maps at their own addresses.
+
+use monitor_core::OutsideRam;
+
+/// A range of physical memory, end excluded.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Region {
+    pub start: u64,
+    pub end: u64,
+}
+
+/// What is the guest's, and nothing of the monitor's.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ram {
+    regions: [Region; 8],
+    count: usize,
+}
+
+impl Ram {
+    pub const fn new() -> Ram {
+        Ram { regions: [Region { start: 0, end: 0 }; 8], count: 0 }
+    }
+
+    /// Adds a range; one more than there is room for is not the guest's.
+    pub fn add(&mut self, start: u64, end: u64) {
+        if start < end && self.count < self.regions.len() {
+            self.regions[self.count] = Region { start, end };
+            self.count += 1;
+        }
+    }
+
+    pub fn regions(&self) -> &[Region] {
+        &self.regions[..self.count]
+    }
+
+    pub fn contains(&self, address: u64, length: u64) -> bool {
+        let Some(end) = address.checked_add(length) else { return false };
+        self.regions().iter().any(|region| region.start <= address && end <= region.end)
+    }
+
+    pub fn read(&self, address: u64, to: &mut [u8]) -> Result<(), OutsideRam> {
+        if !self.contains(address, to.len() as u64) {
+            return Err(OutsideRam);
+        }
+        // SAFETY: the range is RAM, mapped at its own address, and no Rust object lies in the guest's RAM. That the
+        // guest may write it at the same time gives bytes of either state, which callers take as hostile anyway.
+        unsafe { core::ptr::copy_nonoverlapping(address as *const u8, to.as_mut_ptr(), to.len()) };
+        Ok(())
+    }
+
+    pub fn write(&self, address: u64, from: &[u8]) -> Result<(), OutsideRam> {
+        if !self.contains(address, from.len() as u64) {
+            return Err(OutsideRam);
+        }
+        // SAFETY: as in `read`.
+        unsafe { core::ptr::copy_nonoverlapping(from.as_ptr(), address as *mut u8, from.len()) };
+        Ok(())
+    }
+}

@@ -1,0 +1,270 @@
+//! The partition: what the guest has set, what it is told, and what of that was worth a line in the report.
+
+use crate::{Machine, json::Line, register, synic::Synic, vmbus::Host};
+
+/// Most virtual processors.
+pub const VPS_MAX: usize = 64;
+/// Distinct events that are reported at their first time; what comes beyond is counted only.
+const SEEN_MAX: usize = 192;
+/// Distinct things that were asked for and aren't implemented.
+const UNIMPLEMENTED_MAX: usize = 32;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arch {
+    X86_64,
+    Aarch64,
+}
+
+/// What the partition is, decided before the guest runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    pub arch: Arch,
+    /// The Virtual Trust Level that the guest is told.
+    pub vtl: u8,
+    /// Virtual processors, at most [`VPS_MAX`]; their indices are 0 and up.
+    pub vps: u32,
+    /// Frequency of the time stamp counter (x86-64).
+    pub tsc_hz: u64,
+    /// Frequency of the local APIC's timer (x86-64).
+    pub apic_hz: u64,
+}
+
+/// State of one virtual processor.
+#[derive(Clone, Copy, Debug)]
+pub struct Vp {
+    pub synic: Synic,
+    pub vp_assist_page: u64,
+    /// A VTL above 0 was enabled on it (x86-64; TLFS 15.4.2).
+    pub vtl_enabled: bool,
+    /// It runs, or was told to.
+    pub started: bool,
+}
+
+const IDLE: Vp = Vp { synic: Synic::new(), vp_assist_page: 0, vtl_enabled: false, started: false };
+
+/// How often what happened.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    pub hypercalls: u64,
+    pub failed_hypercalls: u64,
+    pub register_reads: u64,
+    pub register_writes: u64,
+    pub cpuids: u64,
+    pub messages: u64,
+}
+
+/// What something unimplemented was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unimplemented {
+    Hypercall,
+    Register,
+    Msr,
+    Smccc,
+}
+
+impl Unimplemented {
+    fn name(self) -> &'static str {
+        match self {
+            Unimplemented::Hypercall => "hypercall",
+            Unimplemented::Register => "register",
+            Unimplemented::Msr => "msr",
+            Unimplemented::Smccc => "smccc",
+        }
+    }
+}
+
+pub struct Partition {
+    pub config: Config,
+    pub counts: Counts,
+    pub(crate) vps: [Vp; VPS_MAX],
+    pub(crate) guest_os_id: u64,
+    pub(crate) hypercall_page: u64,
+    pub(crate) reference_tsc: u64,
+    pub(crate) vsm_partition_config: u64,
+    pub(crate) crash: [u64; 5],
+    pub(crate) vmbus: Host,
+    seen: [(u32, u64); SEEN_MAX],
+    seen_count: usize,
+    unimplemented: [(Unimplemented, u64, u64); UNIMPLEMENTED_MAX],
+    unimplemented_count: usize,
+}
+
+impl Partition {
+    /// Processor 0 runs from the start.
+    pub const fn new(config: Config) -> Partition {
+        let mut vps = [IDLE; VPS_MAX];
+        vps[0].started = true;
+        vps[0].vtl_enabled = true;
+        Partition {
+            config,
+            counts: Counts {
+                hypercalls: 0,
+                failed_hypercalls: 0,
+                register_reads: 0,
+                register_writes: 0,
+                cpuids: 0,
+                messages: 0,
+            },
+            vps,
+            guest_os_id: 0,
+            hypercall_page: 0,
+            reference_tsc: 0,
+            vsm_partition_config: 0,
+            crash: [0; 5],
+            vmbus: Host::new(),
+            seen: [(0, 0); SEEN_MAX],
+            seen_count: 0,
+            unimplemented: [(Unimplemented::Hypercall, 0, 0); UNIMPLEMENTED_MAX],
+            unimplemented_count: 0,
+        }
+    }
+
+    /// The processor with this index, where there is one.
+    pub(crate) fn vp(&mut self, index: u32) -> Option<&mut Vp> {
+        let vps = (self.config.vps as usize).min(VPS_MAX);
+        self.vps[..vps].get_mut(index as usize)
+    }
+
+    /// Whether this is the first time that something with this kind and number happens.
+    pub(crate) fn is_new(&mut self, kind: u32, number: u64) -> bool {
+        if self.seen_count == SEEN_MAX || self.seen[..self.seen_count].contains(&(kind, number)) {
+            return false;
+        }
+        self.seen[self.seen_count] = (kind, number);
+        self.seen_count += 1;
+        true
+    }
+
+    /// Counts what was asked for in vain, and reports its first time.
+    pub fn unimplemented(
+        &mut self,
+        machine: &mut impl Machine,
+        what: Unimplemented,
+        number: u64,
+        status: u64,
+    ) {
+        let known = &mut self.unimplemented[..self.unimplemented_count];
+        if let Some(entry) = known.iter_mut().find(|entry| (entry.0, entry.1) == (what, number)) {
+            entry.2 += 1;
+            return;
+        }
+        if self.unimplemented_count < UNIMPLEMENTED_MAX {
+            self.unimplemented[self.unimplemented_count] = (what, number, 1);
+            self.unimplemented_count += 1;
+            let line = Line::new("unimplemented").text("what", what.name()).hex("number", number);
+            machine.report(line.hex("status", status).end());
+        }
+    }
+
+    /// The last lines of the report: how the guest ended, and how often it asked for what.
+    pub fn end(&self, machine: &mut impl Machine, reason: &str, exits: u64) {
+        for (what, number, count) in &self.unimplemented[..self.unimplemented_count] {
+            let line = Line::new("unimplemented-total").text("what", what.name()).hex("number", *number);
+            machine.report(line.number("count", *count).end());
+        }
+        let counts = &self.counts;
+        let line = Line::new("end")
+            .text("reason", reason)
+            .number("exits", exits)
+            .number("hypercalls", counts.hypercalls)
+            .number("failed_hypercalls", counts.failed_hypercalls)
+            .number("register_reads", counts.register_reads)
+            .number("register_writes", counts.register_writes)
+            .number("cpuids", counts.cpuids)
+            .number("messages", counts.messages);
+        machine.report(line.number("time_100ns", machine.now_100ns()).end());
+    }
+
+    /// Reads a register of processor `vp`; `None` for one that isn't implemented. 128 bits, low half first.
+    pub fn get_register(&mut self, machine: &mut impl Machine, vp: u32, name: u32) -> Option<[u64; 2]> {
+        use crate::cpuid::{features, hints, limits, version};
+        let wide =
+            |[a, b, c, d]: [u32; 4]| [u64::from(a) | u64::from(b) << 32, u64::from(c) | u64::from(d) << 32];
+        let config = self.config;
+        let value = match name {
+            register::HYPERVISOR_VERSION => wide(version()),
+            // The registers have the words of the CPUID leaf except that the third is what EDX holds there.
+            register::PRIVILEGES_AND_FEATURES => {
+                let [low, high, _, misc] = features(config.arch);
+                wide([low, high, misc, 0])
+            }
+            register::FEATURES => wide(hints()),
+            register::IMPLEMENTATION_LIMITS => wide(limits(&config)),
+            register::GUEST_CRASH_P0..register::GUEST_CRASH_CTL => {
+                [self.crash[(name - register::GUEST_CRASH_P0) as usize], 0]
+            }
+            register::GUEST_CRASH_CTL => [CRASH_NOTIFY | CRASH_NOTIFY_MESSAGE, 0],
+            register::GUEST_OS_ID => [self.guest_os_id, 0],
+            register::VP_INDEX => [u64::from(vp), 0],
+            register::TIME_REF_COUNT => [machine.now_100ns(), 0],
+            register::VP_ASSIST_PAGE => [self.vp(vp)?.vp_assist_page, 0],
+            register::REFERENCE_TSC => [self.reference_tsc, 0],
+            register::VSM_CODE_PAGE_OFFSETS => [crate::msr::CODE_PAGE_OFFSETS, 0],
+            register::VSM_VP_STATUS => [u64::from(config.vtl & 0xf), 0],
+            register::VSM_PARTITION_STATUS => [(1 << config.vtl | 1) | u64::from(config.vtl) << 16, 0],
+            register::VSM_CAPABILITIES => [0, 0],
+            register::VSM_PARTITION_CONFIG => [self.vsm_partition_config, 0],
+            name => [self.vp(vp)?.synic.get(name)?, 0],
+        };
+        self.counts.register_reads += 1;
+        if self.is_new(READ, u64::from(name)) {
+            let line = Line::new("register-read").number("vp", vp.into()).hex("register", name.into());
+            machine.report(line.text("name", register::name(name)).hex("value", value[0]).end());
+        }
+        Some(value)
+    }
+
+    /// Writes a register of processor `vp`; `None` for one that isn't implemented or can't be written.
+    pub fn set_register(&mut self, machine: &mut impl Machine, vp: u32, name: u32, value: u64) -> Option<()> {
+        match name {
+            register::GUEST_OS_ID => self.guest_os_id = value,
+            register::GUEST_CRASH_P0..register::GUEST_CRASH_CTL => {
+                self.crash[(name - register::GUEST_CRASH_P0) as usize] = value;
+            }
+            register::GUEST_CRASH_CTL => self.report_crash(machine, vp),
+            register::VP_ASSIST_PAGE => self.vp(vp)?.vp_assist_page = value,
+            register::REFERENCE_TSC => self.set_reference_tsc(machine, value),
+            register::VSM_PARTITION_CONFIG if self.config.vtl > 0 => self.vsm_partition_config = value,
+            name => self.vp(vp)?.synic.set(machine, vp, name, value)?,
+        }
+        self.counts.register_writes += 1;
+        if self.is_new(WRITE, u64::from(name)) {
+            let line = Line::new("register-write").number("vp", vp.into()).hex("register", name.into());
+            machine.report(line.text("name", register::name(name)).hex("value", value).end());
+        }
+        Some(())
+    }
+
+    /// TLFS 12.7.2: the page from which the guest computes the reference time without asking.
+    fn set_reference_tsc(&mut self, machine: &mut impl Machine, value: u64) {
+        self.reference_tsc = value;
+        if value & 1 == 0 || self.config.tsc_hz == 0 {
+            return;
+        }
+        let tsc_hz = u128::from(self.config.tsc_hz);
+        let scale = ((10_000_000_u128 << 64) / tsc_hz) as u64;
+        let mut page = [0; 24];
+        page[0] = 1;
+        page[8..16].copy_from_slice(&scale.to_le_bytes());
+        // Outside RAM there is nothing to write; the guest then reads what is there, as on real hardware.
+        let _ = machine.write(value & !0xfff, &page);
+    }
+
+    /// TLFS 12.9 (guest crash enlightenment): the kernel says that it dies.
+    fn report_crash(&mut self, machine: &mut impl Machine, vp: u32) {
+        let mut line = Line::new("guest-crash").number("vp", vp.into());
+        for (name, value) in ["p0", "p1", "p2", "p3", "p4"].into_iter().zip(self.crash) {
+            line = line.hex(name, value);
+        }
+        machine.report(line.end());
+    }
+}
+
+const CRASH_NOTIFY_MESSAGE: u64 = 1 << 62;
+const CRASH_NOTIFY: u64 = 1 << 63;
+
+// Kinds of events that are reported at their first time.
+const READ: u32 = 1;
+const WRITE: u32 = 2;
+pub(crate) const CALL: u32 = 3;
+pub(crate) const MESSAGE: u32 = 4;

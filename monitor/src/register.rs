@@ -1,0 +1,64 @@
+//! Names of virtual processor registers (TLFS 7.9.2, "Register Names"; those of VSM in 15.11).
+
+/// Hypervisor version: the content of CPUID leaf 0x40000002.
+pub const HYPERVISOR_VERSION: u32 = 0x0000_0100;
+/// Privileges and features: leaf 0x40000003.
+pub const PRIVILEGES_AND_FEATURES: u32 = 0x0000_0200;
+/// Recommendations: leaf 0x40000004.
+pub const FEATURES: u32 = 0x0000_0201;
+/// Limits: leaf 0x40000005.
+pub const IMPLEMENTATION_LIMITS: u32 = 0x0000_0202;
+/// Crash parameters 0 to 4, then the control register.
+pub const GUEST_CRASH_P0: u32 = 0x0000_0210;
+pub const GUEST_CRASH_CTL: u32 = 0x0000_0215;
+pub const GUEST_OS_ID: u32 = 0x0009_0002;
+pub const VP_INDEX: u32 = 0x0009_0003;
+pub const TIME_REF_COUNT: u32 = 0x0009_0004;
+pub const VP_ASSIST_PAGE: u32 = 0x0009_0013;
+pub const REFERENCE_TSC: u32 = 0x0009_0017;
+pub const SINT0: u32 = 0x000a_0000;
+pub const SINT15: u32 = 0x000a_000f;
+pub const SCONTROL: u32 = 0x000a_0010;
+pub const SVERSION: u32 = 0x000a_0011;
+pub const SIEFP: u32 = 0x000a_0012;
+pub const SIMP: u32 = 0x000a_0013;
+pub const EOM: u32 = 0x000a_0014;
+/// Where in the hypercall page the VTL call and return sequences are (15.11.2).
+pub const VSM_CODE_PAGE_OFFSETS: u32 = 0x000d_0002;
+/// Active VTL of the processor, in the low four bits (15.11.3).
+pub const VSM_VP_STATUS: u32 = 0x000d_0003;
+/// Highest VTL enabled for the partition (15.11.4).
+pub const VSM_PARTITION_STATUS: u32 = 0x000d_0004;
+/// What VSM can do (15.11.1).
+pub const VSM_CAPABILITIES: u32 = 0x000d_0006;
+/// What the highest VTL wants of the ones below (15.11.5).
+pub const VSM_PARTITION_CONFIG: u32 = 0x000d_0007;
+
+/// The name in the report; empty for one that this core doesn't know.
+pub fn name(register: u32) -> &'static str {
+    match register {
+        HYPERVISOR_VERSION => "hypervisor-version",
+        PRIVILEGES_AND_FEATURES => "privileges-and-features",
+        FEATURES => "features",
+        IMPLEMENTATION_LIMITS => "implementation-limits",
+        GUEST_CRASH_P0..GUEST_CRASH_CTL => "guest-crash-parameter",
+        GUEST_CRASH_CTL => "guest-crash-control",
+        GUEST_OS_ID => "guest-os-id",
+        VP_INDEX => "vp-index",
+        TIME_REF_COUNT => "time-ref-count",
+        VP_ASSIST_PAGE => "vp-assist-page",
+        REFERENCE_TSC => "reference-tsc",
+        SINT0..=SINT15 => "sint",
+        SCONTROL => "scontrol",
+        SVERSION => "sversion",
+        SIEFP => "siefp",
+        SIMP => "simp",
+        EOM => "eom",
+        VSM_CODE_PAGE_OFFSETS => "vsm-code-page-offsets",
+        VSM_VP_STATUS => "vsm-vp-status",
+        VSM_PARTITION_STATUS => "vsm-partition-status",
+        VSM_CAPABILITIES => "vsm-capabilities",
+        VSM_PARTITION_CONFIG => "vsm-partition-config",
+        _ => "",
+    }
+}

@@ -1,0 +1,174 @@
+//! x86-64: the monitor as a thin hypervisor under SVM, started by a multiboot loader; also that loader's second half,
+//! which puts a Linux kernel in place.
+
+mod cpu;
+mod exit;
+mod linux;
+mod multiboot;
+mod port;
+mod start;
+mod svm;
+
+use monitor_core::{
+    Arch, Config, Machine, OutsideRam, Partition, VPS_MAX, hypercall::StartContext, json::Line,
+};
+
+use crate::{
+    lock::Lock,
+    memory::{Ram, Region},
+};
+use multiboot::Information;
+use svm::{Control, Registers};
+
+/// Everything that processors share.
+pub struct Shared {
+    pub partition: Partition,
+    pub board: Board,
+}
+
+/// The machine as the shared core sees it.
+pub struct Board {
+    ram: Ram,
+}
+
+static SHARED: Lock<Shared> = Lock::new(Shared {
+    partition: Partition::new(Config {
+        arch: Arch::X86_64,
+        vtl: 0,
+        vps: 0,
+        tsc_hz: 0,
+        apic_hz: cpu::APIC_HZ,
+    }),
+    board: Board { ram: Ram::new() },
+});
+
+/// What each processor begins with, for those that the guest has started.
+static CONTEXTS: Lock<[Option<StartContext>; VPS_MAX]> = Lock::new([None; VPS_MAX]);
+
+static REPORT: Lock<()> = Lock::new(());
+
+impl Machine for Board {
+    fn is_ram(&self, address: u64, length: u64) -> bool {
+        self.ram.contains(address, length)
+    }
+
+    fn read(&self, address: u64, to: &mut [u8]) -> Result<(), OutsideRam> {
+        self.ram.read(address, to)
+    }
+
+    fn write(&mut self, address: u64, from: &[u8]) -> Result<(), OutsideRam> {
+        self.ram.write(address, from)
+    }
+
+    fn now_100ns(&self) -> u64 {
+        cpu::now_100ns()
+    }
+
+    fn interrupt(&mut self, vp: u32, vector: u32) {
+        // Vectors below 16 are not the local APIC's to send.
+        if (16..256).contains(&vector) {
+            cpu::send_interrupt(vp, vector as u8);
+        }
+    }
+
+    fn start(&mut self, vp: u32, context: &StartContext) {
+        CONTEXTS.take()[vp as usize] = Some(*context);
+        cpu::start(vp, start::TRAMPOLINE);
+    }
+
+    fn report(&mut self, line: &str) {
+        report(line);
+    }
+}
+
+pub fn report(line: &str) {
+    let _held = REPORT.take();
+    for byte in line.bytes().chain([b'\n']) {
+        port::write(port::REPORT, 1, byte.into());
+    }
+}
+
+pub fn end() -> ! {
+    port::exit()
+}
+
+fn fail(what: &str) -> ! {
+    report(Line::new("error").text("what", what).end());
+    end()
+}
+
+/// The first processor, with a stack and what the loader left.
+extern "C" fn first(information: u64) -> ! {
+    // A VTL2 kernel never programs the old interrupt controllers: without this, their timer arrives as an exception.
+    port::write(0x21, 1, 0xff);
+    port::write(0xa1, 1, 0xff);
+    cpu::measure_tsc();
+    let information = Information::at(information);
+    let options = information.options();
+    let ram = information.ram(&reserved());
+    let line = Line::new("start").text("monitor", env!("CARGO_PKG_VERSION")).text("arch", "x86_64");
+    let line = line.number("vtl", options.vtl.into());
+    report(line.number("vps", options.cpus.into()).number("tsc_hz", cpu::tsc_hz()).end());
+    let loaded = linux::load(&information, &ram).unwrap_or_else(|what| fail(what));
+    let line = Line::new("kernel-entry").hex("kernel", loaded.entry);
+    report(line.hex("boot_params", loaded.boot_params).number("time_100ns", cpu::now_100ns()).end());
+    if !cpu::has_svm() {
+        fail("the processor has no SVM: -cpu max is needed");
+    }
+    {
+        let mut shared = SHARED.take();
+        shared.board.ram = ram;
+        shared.partition.config.vtl = options.vtl;
+        shared.partition.config.vps = options.cpus.clamp(1, VPS_MAX as u32);
+        shared.partition.config.tsc_hz = cpu::tsc_hz();
+    }
+    copy_trampoline();
+    svm::fill_maps();
+    let mut registers = Registers::new();
+    let control = Control::prepare(0);
+    control.boot(&loaded, &mut registers);
+    exit::serve(0, control, &mut registers)
+}
+
+/// Another processor, started because the guest asked for it.
+extern "C" fn other(vp: u64) -> ! {
+    let context = CONTEXTS.take().get_mut(vp as usize).and_then(Option::take);
+    let Some(context) = context else { fail("the guest started a processor by itself, not through Hyper-V") };
+    let mut registers = Registers::new();
+    let control = Control::prepare(vp as usize);
+    control.begin(&context);
+    exit::serve(vp as u32, control, &mut registers)
+}
+
+/// What is not the guest's: the first page, the trampoline and the monitor.
+fn reserved() -> [Region; 3] {
+    let address = |symbol: &u8| core::ptr::from_ref(symbol) as u64;
+    // SAFETY: only the addresses of these symbols are taken.
+    let (begin, end) = unsafe { (address(&start::monitor_begin), address(&start::monitor_end)) };
+    let trampoline =
+        Region { start: start::TRAMPOLINE, end: start::TRAMPOLINE + start::TRAMPOLINE_BYTES as u64 };
+    [Region { start: 0, end: 4096 }, trampoline, Region { start: begin, end: end.next_multiple_of(4096) }]
+}
+
+fn copy_trampoline() {
+    // A kernel that has given up real mode starts processors at address 0; from there they come here as well.
+    // SAFETY: the first page is not the guest's.
+    unsafe {
+        core::arch::asm!(
+            "mov dword ptr [{zero}], 0x008000ea",
+            "mov byte ptr [{zero} + 4], 0",
+            zero = in(reg) 0_u64,
+            options(nostack)
+        );
+    }
+    // SAFETY: the code between the two symbols is shorter than a page, and the page is not the guest's.
+    unsafe {
+        let from = &raw const start::monitor_trampoline;
+        let length = (&raw const start::monitor_trampoline_end).offset_from(from) as usize;
+        core::ptr::copy_nonoverlapping(
+            from,
+            start::TRAMPOLINE as *mut u8,
+            length.min(start::TRAMPOLINE_BYTES),
+        );
+    }
+}

@@ -1,0 +1,121 @@
+//! Running QEMU: the boot's folder, the console as it comes, the end.
+
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    sync::atomic::AtomicBool,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::{
+    evidence::{ConsoleLine, Ended},
+    machine::{CONSOLE, Machine, REPORT},
+};
+use crate::host::{
+    Host,
+    command::{Command, CommandError, Limits},
+};
+
+/// A folder that one boot uses at a time.
+pub struct Folder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Folder {
+    /// Makes it, or takes it over from a boot that has ended.
+    pub fn open(path: &Path) -> Result<Folder> {
+        fs::create_dir_all(path).with_context(|| format!("can't make {}", path.display()))?;
+        let lock_path = path.join(".lock");
+        let lock =
+            File::create(&lock_path).with_context(|| format!("can't write {}", lock_path.display()))?;
+        if lock.try_lock().is_err() {
+            bail!(
+                "{} is in use by another boot\n  hint: wait for it, or choose another folder with --logs DIR",
+                path.display()
+            );
+        }
+        for name in [CONSOLE, REPORT] {
+            let _ = fs::remove_file(path.join(name));
+        }
+        Ok(Folder { path: path.to_owned(), _lock: lock })
+    }
+
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// A link, in place of an older one.
+    pub fn link(&self, name: &str, to: &Path) -> Result<()> {
+        let path = self.file(name);
+        let _ = fs::remove_file(&path);
+        symlink(to, &path).with_context(|| format!("can't make {}", path.display()))
+    }
+
+    pub fn write(&self, name: &str, content: &[u8]) -> Result<()> {
+        let path = self.file(name);
+        fs::write(&path, content).with_context(|| format!("can't write {}", path.display()))
+    }
+
+    /// The monitor's report; empty where there is none.
+    pub fn report(&self) -> String {
+        fs::read(self.file(REPORT))
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
+    }
+}
+
+/// What came of it.
+pub struct Run {
+    pub console: Vec<ConsoleLine>,
+    pub ended: Ended,
+    pub took: Duration,
+}
+
+/// Runs the machine to its end, with the console in `console.log` and in what comes back.
+pub fn run(
+    host: &Host,
+    qemu: &Path,
+    machine: &Machine,
+    folder: &Folder,
+    timeout: Duration,
+    cancel: &AtomicBool,
+) -> Result<Run> {
+    let command = command(host, qemu, machine, folder);
+    let mut console = Vec::new();
+    let started = Instant::now();
+    let mut on_line = |line: &str| {
+        console.push(ConsoleLine { at: started.elapsed(), text: line.to_string() });
+    };
+    let limits = Limits { timeout: Some(timeout), cancel: Some(cancel) };
+    let ended = match command.status(&folder.file(CONSOLE), limits, Some(&mut on_line)) {
+        Ok(status) => status.code().map_or(Ended::Signal, Ended::Status),
+        Err(CommandError::TimedOut { .. }) => Ended::TimeUp(timeout),
+        Err(CommandError::Cancelled { .. }) => return Err(crate::execute::Cancelled.into()),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Run { console, ended, took: started.elapsed() })
+}
+
+/// Runs the machine on this terminal; QEMU itself writes the console's copy.
+pub fn run_interactive(qemu: &Path, machine: &Machine, folder: &Folder) -> Result<Run> {
+    let started = Instant::now();
+    let mut child = std::process::Command::new(qemu);
+    let status = child.args(&machine.arguments).current_dir(&folder.path).status();
+    let status = status.with_context(|| format!("can't run {}", qemu.display()))?;
+    std::io::stdout().flush().context("can't write to the terminal")?;
+    let took = started.elapsed();
+    let log = fs::read(folder.file(CONSOLE)).unwrap_or_default();
+    let lines = String::from_utf8_lossy(&log).into_owned();
+    // When each line came is not known.
+    let console = lines.lines().map(|line| ConsoleLine { at: took, text: line.to_string() }).collect();
+    Ok(Run { console, ended: status.code().map_or(Ended::Signal, Ended::Status), took })
+}
+
+fn command(host: &Host, qemu: &Path, machine: &Machine, folder: &Folder) -> Command {
+    host.command(qemu).args(&machine.arguments).directory(&folder.path)
+}

@@ -1,0 +1,260 @@
+//! `cargo xtask boot`: boots a profile under QEMU and says what came of it, with evidence.
+
+mod show;
+
+use std::{
+    fs::File,
+    io::Read as _,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::{Args, ValueEnum};
+
+use super::{Access, Selection, Session, SessionOptions};
+use crate::{
+    boot::{
+        Below, Question, evidence,
+        machine::{self, HEAD_BYTES, INITRAMFS, KERNEL, MONITOR, Parts},
+        run::{self, Folder},
+        verdict,
+    },
+    execute,
+    host::{
+        identity::Subject,
+        rust_target::{has_target, native_target},
+        tools::{Tool, facts},
+        version::Version,
+    },
+    plan::{self, Action, RustWay},
+    profile::{Arch, ByteSize, Project, rust_packages},
+    report::{Event, Reporter, failure},
+};
+
+#[derive(Args, Debug)]
+pub struct Boot {
+    /// Name of a file in profiles/ [default: x86_64-vtl2]
+    #[arg(value_name = "PROFILE")]
+    pub profile: Option<String>,
+    /// What is below the kernel: the monitor, saying that this is VTL 0 or 2, or none [default: the profile's level]
+    #[arg(long, value_enum)]
+    pub vtl: Option<VtlChoice>,
+    /// Processors
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub smp: u32,
+    /// Memory, in whole MiB (512MiB, 2GiB)
+    #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = memory)]
+    pub memory: u64,
+    /// Seconds until a machine that neither reports nor ends is stopped
+    #[arg(long, value_name = "S", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
+    pub timeout: u64,
+    /// Use the console by hand; the machine runs until it is switched off (Ctrl-A X)
+    #[arg(long, conflicts_with = "json")]
+    pub interactive: bool,
+    /// Wait for a debugger on this port before the first instruction [default: 1234]
+    #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "1234")]
+    pub gdb: Option<u16>,
+    /// How QEMU runs the guest: emulation alone lets a monitor in below the kernel
+    #[arg(long, value_name = "ACCEL", default_value = "tcg")]
+    pub accel: String,
+    /// Options to append to the kernel's command line
+    #[arg(long, value_name = "OPTIONS")]
+    pub append: Option<String>,
+    /// Options to leave out of the kernel's command line; may be repeated
+    #[arg(long, value_name = "OPTION")]
+    pub without: Vec<String>,
+    /// Where console and report go [default: out/boot/PROFILE]
+    #[arg(long, value_name = "DIR")]
+    pub logs: Option<PathBuf>,
+    /// Events, then the verdict, as JSON lines on standard output
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub options: SessionOptions,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum VtlChoice {
+    #[value(name = "0")]
+    Vtl0,
+    #[value(name = "2")]
+    Vtl2,
+    None,
+}
+
+fn memory(text: &str) -> Result<u64, String> {
+    const MIB: u64 = 1 << 20;
+    const LEAST: u64 = 64 * MIB;
+    let bytes = ByteSize::parse(text).ok_or("not a size such as 512MiB or 2GiB")?.0;
+    match bytes {
+        bytes if !bytes.is_multiple_of(MIB) => Err("not a whole number of MiB".to_string()),
+        bytes if bytes < LEAST => Err("less than 64MiB".to_string()),
+        bytes => Ok(bytes),
+    }
+}
+
+pub fn run(arguments: &Boot) -> Result<ExitCode> {
+    let reporter = Arc::new(Reporter::new(arguments.json));
+    let result = boot(arguments, reporter.clone());
+    if let Err(error) = &result {
+        reporter.event(&Event::Failed { error: &failure(error) });
+    }
+    result
+}
+
+fn boot(arguments: &Boot, reporter: Arc<Reporter>) -> Result<ExitCode> {
+    let started = Instant::now();
+    check_arguments(arguments)?;
+    let selection = Selection { profiles: arguments.profile.iter().cloned().collect(), all: false };
+    let mut session = Session::open(&selection, &arguments.options, Access::Build, reporter.clone())?;
+    crate::signals::cancel_on_interrupt(&session.context.cancelled)?;
+    let profile = &session.profiles[0];
+    let (name, arch) = (profile.spec.name.clone(), profile.spec.arch);
+    let qemu = find_qemu(&session, arch)?;
+
+    let question = Question {
+        arch,
+        kernel: profile.spec.vtl,
+        below: match arguments.vtl {
+            Some(VtlChoice::None) => Below::Nothing,
+            Some(VtlChoice::Vtl0) => Below::Monitor { vtl: 0 },
+            Some(VtlChoice::Vtl2) => Below::Monitor { vtl: 2 },
+            None => Below::Monitor { vtl: profile.spec.vtl.number() },
+        },
+        cpus: arguments.smp,
+        is_interactive: arguments.interactive,
+    };
+    let command_line = command_line(arguments, &profile.spec.kernel.command_line)?;
+    let plan = plan::make_boot(profile, &session.host, monitor_rust(&session, arch)?);
+    if arguments.options.offline {
+        execute::check_offline(&session.context, &plan, &session.last)?;
+    }
+    let outcomes = execute::execute(&session.context, &plan, &mut session.last)?;
+    let made = |wanted: fn(&Action) -> bool, output: &str| {
+        let number =
+            plan.steps.iter().position(|step| wanted(&step.action)).expect("make_boot has one of each");
+        session.context.store.output_path(&outcomes.0[number].key, output)
+    };
+    let kernel = made(|action| matches!(action, Action::BuildKernel { .. }), "kernel");
+    let vmlinux = made(|action| matches!(action, Action::BuildKernel { .. }), "vmlinux");
+    let initramfs = made(|action| matches!(action, Action::PackInitramfs { .. }), "initramfs.cpio.zst");
+    let monitor = made(|action| matches!(action, Action::BuildMonitor { .. }), "program");
+
+    let machine = machine::describe(&Parts {
+        question,
+        memory_bytes: arguments.memory,
+        command_line: &command_line,
+        kernel_head: &head(&kernel)?,
+        initramfs_bytes: std::fs::metadata(&initramfs).context("can't read the initramfs")?.len(),
+        gdb_port: arguments.gdb,
+    })?;
+    let folder = match &arguments.logs {
+        Some(folder) => std::path::absolute(folder)?,
+        None => session.context.root.join("out/boot").join(&name),
+    };
+    let folder = Folder::open(&folder)?;
+    for (link, to) in [(KERNEL, &kernel), (INITRAMFS, &initramfs), (MONITOR, &monitor)] {
+        folder.link(link, to)?;
+    }
+    for (file, content) in &machine.files {
+        folder.write(file, content)?;
+    }
+    if let Some(port) = arguments.gdb {
+        reporter
+            .note(&format!("waiting for a debugger: gdb {} -ex 'target remote :{port}'", vmlinux.display()));
+    }
+    let run = if arguments.interactive {
+        run::run_interactive(&qemu, &machine, &folder)?
+    } else {
+        // Whoever sits before a debugger has no haste.
+        let timeout = if arguments.gdb.is_some() { u64::from(u32::MAX) } else { arguments.timeout };
+        let timeout = Duration::from_secs(timeout);
+        run::run(session.context.tools.host(), &qemu, &machine, &folder, timeout, &session.context.cancelled)?
+    };
+    let evidence = evidence::gather(&run.console, &folder.report());
+    let verdict = verdict::judge(&question, &evidence, &run.ended);
+    let shown = show::Shown {
+        profile: &name,
+        question: &question,
+        memory_bytes: arguments.memory,
+        evidence: &evidence,
+        verdict: &verdict,
+        console: folder.file(machine::CONSOLE),
+        report: folder.file(machine::REPORT),
+        qemu_seconds: run.took.as_secs_f64(),
+        other_seconds: (started.elapsed() - run.took).as_secs_f64(),
+    };
+    if arguments.json {
+        show::json(&shown)?
+    } else {
+        show::text(&shown)
+    }
+    Ok(if verdict.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn check_arguments(arguments: &Boot) -> Result<()> {
+    ensure!(
+        arguments.accel == "tcg",
+        "--accel {}: only tcg works\n  hint: the monitor takes Hyper-V's place below the kernel, at EL2 or under SVM; \
+         hardware acceleration has a hypervisor of its own there",
+        arguments.accel
+    );
+    if let Some(port) = arguments.gdb {
+        TcpListener::bind(("127.0.0.1", port)).with_context(|| {
+            format!("port {port} can't be used for the debugger\n  hint: another one with --gdb PORT")
+        })?;
+    }
+    Ok(())
+}
+
+/// The profile's command line with what this boot adds and leaves out.
+fn command_line(arguments: &Boot, of_profile: &str) -> Result<String> {
+    for option in &arguments.without {
+        if !of_profile.split(' ').any(|known| known == option) {
+            bail!("--without {option}: the command line has no such option; it is `{of_profile}`");
+        }
+    }
+    let kept =
+        of_profile.split(' ').filter(|option| !arguments.without.iter().any(|without| without == option));
+    Ok(kept.chain(arguments.append.as_deref()).collect::<Vec<_>>().join(" "))
+}
+
+/// QEMU for this architecture, if it is there and new enough. Its version is asked for once and remembered.
+fn find_qemu(session: &Session, arch: Arch) -> Result<PathBuf> {
+    let tools = &session.context.tools;
+    let facts = facts(tools.host().arch, Tool::QemuSystem(arch));
+    let name = facts.name;
+    let path = tools.host().find(name).with_context(|| {
+        format!("{name} is not installed, and it is what boots {} images\n  hint: `cargo xtask doctor` has the command that installs it", arch.name())
+    })?;
+    let version = Version::find(&tools.identity(&Subject::Program(name.to_string()))?.version);
+    if let (Some(version), Some(minimum)) = (version, facts.minimum)
+        && version < minimum
+    {
+        bail!("{name} is {version}, and {minimum} or newer is needed\n  hint: a newer one, first on PATH");
+    }
+    Ok(path)
+}
+
+/// The target without a system where the toolchain has it, else the one of the payload without its library.
+fn monitor_rust(session: &Session, arch: Arch) -> Result<RustWay> {
+    let tools = &session.context.tools;
+    let bare = format!("{}-unknown-none", arch.name());
+    let native = native_target(arch);
+    let toolchain = tools.toolchain()?;
+    Ok(match [bare, native.clone()].into_iter().find(|target| has_target(&toolchain, target)) {
+        Some(target) => RustWay::Toolchain { target },
+        None => RustWay::Debian { target: native, packages: rust_packages(&Project::find()?)? },
+    })
+}
+
+fn head(path: &Path) -> Result<Vec<u8>> {
+    let mut head = Vec::new();
+    let file = File::open(path).with_context(|| format!("can't read {}", path.display()))?;
+    file.take(HEAD_BYTES as u64).read_to_end(&mut head)?;
+    Ok(head)
+}
