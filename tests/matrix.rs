@@ -107,6 +107,17 @@ fn aarch64_vtl0_is_level_0_wherever() {
     }
 }
 
+/// A guest that asks for everything at random can't bring the monitor down.
+#[test]
+fn the_monitor_outlives_a_hostile_guest() {
+    for profile in ["x86_64-vtl2", "aarch64-vtl2"] {
+        let json = boot(profile, &["--self-test"]);
+        assert_eq!(json["ok"], true, "{json:#}");
+        let found = |what: &str| json["self_test"][what].as_u64().unwrap_or_default();
+        assert!(found("rounds") >= 10_000 && found("good") > 100 && found("bad") > 100, "{json:#}");
+    }
+}
+
 #[test]
 fn silence_and_time_up_are_named() {
     let silent = boot("x86_64-vtl2", &["--without", "console=ttyS0,115200n8", "--append", "console=ttyS3"]);

@@ -16,6 +16,7 @@ mod arch;
 mod lock;
 mod memory;
 mod runtime;
+mod self_test;
 
 /// Ends the machine: there is nobody to return to.
 #[cfg(not(test))]

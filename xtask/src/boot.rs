@@ -33,6 +33,8 @@ pub struct Question {
     pub cpus: u32,
     /// The guest is used by hand: it doesn't end by itself.
     pub is_interactive: bool,
+    /// The monitor's own guest runs in the kernel's place, and asks for everything at random.
+    pub is_self_test: bool,
 }
 
 fn number<S: serde::Serializer>(vtl: &Vtl, to: S) -> Result<S::Ok, S::Error> {

@@ -64,7 +64,6 @@ pub fn enter(vp: u64, entry: u64, argument: u64) -> ! {
     const CNTHCTL: u64 = 3;
     // Reserved bits that are one.
     const CPTR: u64 = 0x33ff;
-    const SCTLR_EL1: u64 = 0x30d0_0800;
     // EL1h, all interrupts masked.
     const SPSR: u64 = 0x3c5;
     // SAFETY: ends in the guest; registers written are the guest's or say what comes back here.
@@ -88,8 +87,6 @@ pub fn enter(vp: u64, entry: u64, argument: u64) -> ! {
             "msr vpidr_el2, x9",
             "mrs x9, mpidr_el1",
             "msr vmpidr_el2, x9",
-            "msr sctlr_el1, x14",
-            "msr cpacr_el1, xzr",
             "msr spsr_el2, x15",
             "msr elr_el2, x16",
             "isb",
@@ -102,11 +99,46 @@ pub fn enter(vp: u64, entry: u64, argument: u64) -> ! {
             in("x11") HCR,
             in("x12") CNTHCTL,
             in("x13") CPTR,
-            in("x14") SCTLR_EL1,
             in("x15") SPSR,
             in("x16") entry,
             in("x17") argument,
             options(noreturn)
+        );
+    }
+}
+
+/// Translation off and floating point trapped at EL1, as a kernel expects it.
+pub fn reset_guest() {
+    // Reserved bits that are one.
+    const SCTLR: u64 = 0x30d0_0800;
+    // SAFETY: registers of EL1, where nothing runs yet.
+    unsafe { asm!("msr sctlr_el1, {}", "msr cpacr_el1, xzr", "isb", in(reg) SCTLR, options(nostack)) };
+}
+
+/// Gives EL1 the monitor's own translation, for the guest that is part of it.
+pub fn map_guest() {
+    // As in `map`, with the layout of TCR_EL1: 40 bits of physical address, no walks through TTBR1.
+    const TCR: u64 = 25 | 0b01 << 8 | 0b01 << 10 | 0b11 << 12 | 1 << 23 | 0b010 << 32;
+    const SCTLR: u64 = 0x30d0_0800 | 1 << 12 | 1 << 2 | 1;
+    // SAFETY: EL1 is reached through `eret` alone, which comes later.
+    unsafe {
+        asm!(
+            "msr mair_el1, {mair}",
+            "msr tcr_el1, {tcr}",
+            "msr ttbr0_el1, {table}",
+            "adrp {scratch}, monitor_guest_vectors",
+            "add {scratch}, {scratch}, :lo12:monitor_guest_vectors",
+            "msr vbar_el1, {scratch}",
+            "msr sctlr_el1, {sctlr}",
+            "mov {scratch}, #0x300000",
+            "msr cpacr_el1, {scratch}",
+            "isb",
+            mair = in(reg) ATTRIBUTES,
+            tcr = in(reg) TCR,
+            table = in(reg) TABLE.0.get(),
+            sctlr = in(reg) SCTLR,
+            scratch = out(reg) _,
+            options(nostack)
         );
     }
 }

@@ -3,6 +3,7 @@
 mod cpu;
 mod exit;
 mod parameters;
+mod self_test;
 mod serial;
 mod vectors;
 
@@ -11,7 +12,9 @@ use monitor_core::{
 };
 
 use crate::{lock::Lock, memory::Ram};
+pub use cpu::now_100ns;
 use parameters::Parameters;
+pub use self_test::{guest_call, guest_end, guest_exit, guest_nonsense};
 
 /// Everything that processors share.
 pub struct Shared {
@@ -102,6 +105,10 @@ pub extern "C" fn first() -> ! {
         let line = line.number("vtl", parameters.vtl).number("vps", parameters.cpus);
         let line = line.hex("ram_start", parameters.ram_start).hex("ram_end", parameters.ram_end);
         report(line.number("exception_level", cpu::exception_level()).end());
+        if parameters.kernel == 0 {
+            drop(shared);
+            self_test::enter();
+        }
         if !board.ram.contains(parameters.kernel, 64) || !board.ram.contains(parameters.device_tree, 40) {
             report(Line::new("error").text("what", "kernel or device tree outside RAM").end());
             end();
@@ -109,6 +116,7 @@ pub extern "C" fn first() -> ! {
         let line = Line::new("kernel-entry").hex("kernel", parameters.kernel);
         report(line.hex("device_tree", parameters.device_tree).number("time_100ns", cpu::now_100ns()).end());
     }
+    cpu::reset_guest();
     cpu::enter(0, parameters.kernel, parameters.device_tree)
 }
 
@@ -117,5 +125,6 @@ pub extern "C" fn other(vp: u64) -> ! {
     cpu::map();
     let (entry, argument) = exit::starting(vp as usize);
     report(Line::new("vp-start").number("vp", vp).hex("pc", entry).end());
+    cpu::reset_guest();
     cpu::enter(vp, entry, argument)
 }

@@ -6,7 +6,7 @@ pub struct Parameters {
     /// The Virtual Trust Level that the guest is told.
     pub vtl: u64,
     pub cpus: u64,
-    /// Entry point of the kernel's Image.
+    /// Entry point of the kernel's Image; 0: the monitor's own guest runs in its place.
     pub kernel: u64,
     pub device_tree: u64,
     /// The guest's RAM.

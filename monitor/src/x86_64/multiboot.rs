@@ -20,6 +20,8 @@ pub struct Options {
     /// The Virtual Trust Level that the guest is told.
     pub vtl: u8,
     pub cpus: u32,
+    /// The monitor's own guest runs in the kernel's place.
+    pub is_self_test: bool,
 }
 
 /// An entry of the memory map.
@@ -41,13 +43,14 @@ impl Information {
 
     /// `… vtl=2 cpus=4`; anything else is left alone.
     pub fn options(&self) -> Options {
-        let mut options = Options { vtl: 2, cpus: 1 };
+        let mut options = Options { vtl: 2, cpus: 1, is_self_test: false };
         let mut buffer = [0; 256];
         let text = text(self.word(COMMAND_LINE).into(), &mut buffer);
         for option in text.split(' ') {
             match option.split_once('=') {
                 Some(("vtl", value)) => options.vtl = value.parse().unwrap_or(2),
                 Some(("cpus", value)) => options.cpus = value.parse().unwrap_or(1),
+                None if option == "self-test" => options.is_self_test = true,
                 _ => {}
             }
         }

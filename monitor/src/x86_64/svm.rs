@@ -134,6 +134,13 @@ impl Control {
         registers.rsi = loaded.boot_params;
     }
 
+    /// Where exceptions go and where the stack is.
+    pub fn set_up(self, idt: (u64, u32), stack: u64) {
+        self.put_u32(IDTR + 4, idt.1);
+        self.put(IDTR + 8, idt.0);
+        self.put(RSP, stack);
+    }
+
     /// State that the guest asked another processor to begin with.
     pub fn begin(self, context: &StartContext) {
         let [cs, ds, es, fs, gs, ss, tr, ldtr] = context.segments;
@@ -194,12 +201,15 @@ impl Control {
 }
 
 /// Which MSRs and ports come to the monitor. Once, before any guest runs.
-pub fn fill_maps() {
+pub fn fill_maps(with_ports: bool) {
     // MSRs outside the three ranges of the map always come: Hyper-V's are among them.
     for msr in [MSR_EFER].into_iter().chain(MSR_VM_CR..=MSR_HOST_SAVE) {
         let (range, first) = if msr >= 0xc001_0000 { (0x1000, 0xc001_0000) } else { (0x800, 0xc000_0000) };
         let bit = (msr - first) * 2;
         set_bits(MSR_MAP.0.get().cast(), range + (bit / 8) as usize, 0b11 << (bit % 8));
+    }
+    if !with_ports {
+        return;
     }
     let own = [port::REPORT, port::EXIT, port::EXIT + 1, port::EXIT + 2, port::EXIT + 3];
     for number in own.into_iter().chain([watched::KEYBOARD, watched::POWER]) {

@@ -60,6 +60,8 @@ pub struct Evidence {
     pub unimplemented: Vec<String>,
     /// The monitor's last line, with its counts.
     pub counts: Option<Value>,
+    /// What the monitor's own guest found.
+    pub self_test: Option<Value>,
     /// The guest's lines on the console; QEMU's own are in `qemu`.
     pub console_lines: usize,
     /// What QEMU complained about.
@@ -163,6 +165,7 @@ fn read_report(evidence: &mut Evidence, line: &Value) {
             evidence.end = Some(text("reason").to_string());
             evidence.counts = Some(line.clone());
         }
+        "self-test" => evidence.self_test = Some(line.clone()),
         "error" => evidence.monitor_error = Some(text("what").to_string()),
         "monitor-panic" | "monitor-fault" | "unexpected-exit" => {
             evidence.monitor_error.get_or_insert_with(|| line.to_string());

@@ -125,8 +125,9 @@ fn x86_64_with_monitor(parts: &Parts, vtl: u8) -> Result<Machine> {
         }
         Vtl::Vtl0 => "q35",
     };
+    let self_test = if parts.question.is_self_test { " self-test" } else { "" };
     let mut arguments = strings(&["-M", board, "-cpu", "max", "-kernel", MONITOR, "-initrd"]);
-    arguments.extend([modules, "-append".to_string(), format!("vtl={vtl} cpus={cpus}")]);
+    arguments.extend([modules, "-append".to_string(), format!("vtl={vtl} cpus={cpus}{self_test}")]);
     arguments.extend(["-chardev".to_string(), format!("file,id=report,path={REPORT}")]);
     arguments.extend(strings(&["-device", "isa-debugcon,iobase=0xe9,chardev=report"]));
     arguments.extend(strings(&["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]));
@@ -170,7 +171,9 @@ fn aarch64_with_monitor(parts: &Parts, vtl: u8) -> Result<Machine> {
     let dtb = fdt::to_dtb(&virt.tree(&MAINLINE)).context("the machine's device tree")?;
 
     let cpus = u64::from(parts.question.cpus);
-    let words = [u64::from(vtl), cpus, kernel, device_tree, GUEST_RAM, end, ECAM, PORTS];
+    // The monitor takes no kernel for its own guest.
+    let entry = if parts.question.is_self_test { 0 } else { kernel };
+    let words = [u64::from(vtl), cpus, entry, device_tree, GUEST_RAM, end, ECAM, PORTS];
     let mut parameters = b"VTLFORGE".to_vec();
     words.iter().for_each(|word| parameters.extend(word.to_le_bytes()));
 
@@ -228,7 +231,7 @@ mod tests {
     }
 
     fn check(arch: Arch, kernel: Vtl, below: Below, head: &[u8], memory_bytes: u64) -> Result<String> {
-        let question = Question { arch, kernel, below, cpus: 4, is_interactive: false };
+        let question = Question { arch, kernel, below, cpus: 4, is_interactive: false, is_self_test: false };
         let command_line = "console=ttyX";
         let parts = Parts {
             question,

@@ -66,6 +66,9 @@ pub enum Code {
 }
 
 pub fn judge(question: &Question, evidence: &Evidence, ended: &Ended) -> Verdict {
+    if question.is_self_test {
+        return judge_self_test(evidence);
+    }
     let level = level(question.arch, evidence);
     let diagnosis =
         trouble(question, evidence, ended).or_else(|| wrong_level(question, evidence, level, ended));
@@ -75,6 +78,20 @@ pub fn judge(question: &Question, evidence: &Evidence, ended: &Ended) -> Verdict
         findings: findings(question.arch, evidence),
         diagnosis,
     }
+}
+
+/// The monitor outlived its own guest, and says so.
+fn judge_self_test(evidence: &Evidence) -> Verdict {
+    let diagnosis = match (&evidence.self_test, &evidence.monitor_error, &evidence.qemu) {
+        (Some(_), None, _) => None,
+        (_, Some(error), _) => Some(format!("the monitor gave up: {error}")),
+        (None, None, Some(complaint)) => Some(format!("QEMU: {complaint}")),
+        (None, None, None) => Some("the monitor's own guest did not come to its end".to_string()),
+    };
+    let diagnosis = diagnosis.map(|text| Diagnosis { code: Code::MonitorFailed, text, hint: None });
+    let said = evidence.self_test.as_ref().map(ToString::to_string);
+    let findings = said.map(|said| Finding { what: "self-test", said }).into_iter().collect();
+    Verdict { ok: diagnosis.is_none(), level: None, findings, diagnosis }
 }
 
 /// The level that shows; `None` without Hyper-V.

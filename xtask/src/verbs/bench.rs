@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: this tool beside what one would use instead, in one run on one machine. Only the ratios
 //! mean something elsewhere; nothing here passes or fails.
 
+mod boot;
 mod compile;
 mod fdt;
 mod images;
@@ -50,6 +51,8 @@ pub enum Which {
     Fdt,
     /// A kernel configuration solved, beside make and conf (30 seconds)
     Kconfig,
+    /// Kernels on the monitor, beside the same without one (1 minute)
+    Boot,
     /// Compiling this tool from nothing, and after a change (2 minutes)
     Compile,
     /// The kernel step and a whole cold build, beside plain make (10 minutes)
@@ -102,6 +105,7 @@ pub fn run(arguments: &Bench) -> Result<()> {
             Which::Pack => pack::run()?,
             Which::Fdt => fdt::run()?,
             Which::Kconfig => kconfig::run(&arguments.options)?,
+            Which::Boot => boot::run(&arguments.options)?,
             Which::Compile => compile::run()?,
             Which::Kernel => images::run(&arguments.options)?,
         });
@@ -121,6 +125,7 @@ pub fn run(arguments: &Bench) -> Result<()> {
 
 fn show(seconds: f64) -> String {
     match seconds {
+        s if s < 0.000_1 => format!("{:.1} us", s * 1_000_000.0),
         s if s < 1.0 => format!("{:.1} ms", s * 1000.0),
         s => format!("{s:.2} s"),
     }

@@ -58,6 +58,9 @@ pub struct Boot {
     /// Wait for a debugger on this port before the first instruction [default: 1234]
     #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "1234")]
     pub gdb: Option<u16>,
+    /// Exercise the monitor: a guest of its own asks for everything at random, in the kernel's place
+    #[arg(long, conflicts_with_all = ["interactive", "smp"])]
+    pub self_test: bool,
     /// How QEMU runs the guest: emulation alone lets a monitor in below the kernel
     #[arg(long, value_name = "ACCEL", default_value = "tcg")]
     pub accel: String,
@@ -127,7 +130,12 @@ fn boot(arguments: &Boot, reporter: Arc<Reporter>) -> Result<ExitCode> {
         },
         cpus: arguments.smp,
         is_interactive: arguments.interactive,
+        is_self_test: arguments.self_test,
     };
+    ensure!(
+        !question.is_self_test || question.below != Below::Nothing,
+        "--self-test is a test of the monitor, and --vtl none boots without it"
+    );
     let command_line = command_line(arguments, &profile.spec.kernel.command_line)?;
     let plan = plan::make_boot(profile, &session.host, monitor_rust(&session, arch)?);
     if arguments.options.offline {

@@ -24,7 +24,7 @@ const ARM: &str = r#"[    0.1] Hyper-V: privilege flags low 0x66
 const ARM_REPORT: &str = r#"{"event":"register-read","vp":0,"name":"vsm-vp-status","value":"0x2"}"#;
 
 fn question(arch: Arch, kernel: Vtl, below: Below) -> Question {
-    Question { arch, kernel, below, cpus: 4, is_interactive: false }
+    Question { arch, kernel, below, cpus: 4, is_interactive: false, is_self_test: false }
 }
 
 fn judged(question: Question, console: &str, report: &str, ended: &Ended) -> Verdict {

@@ -46,6 +46,7 @@ pub fn json(shown: &Shown) -> Result<()> {
         "payload_kernel_seconds": evidence.payload_kernel_seconds,
         "payload": evidence.payload,
         "counts": evidence.counts,
+        "self_test": evidence.self_test,
         "last_lines": if verdict.ok { &[][..] } else { &evidence.last_lines },
         "console": shown.console,
         "report": shown.report,
@@ -64,7 +65,13 @@ pub fn text(shown: &Shown) {
     };
     let level = verdict.level.map_or(String::new(), |level| format!(" at VTL {level}"));
     let mut text = String::new();
-    let word = if verdict.ok { format!("boots{level}") } else { "FAILS".to_string() };
+    let word = if verdict.ok && question.is_self_test {
+        "the monitor holds".to_string()
+    } else if verdict.ok {
+        format!("boots{level}")
+    } else {
+        "FAILS".to_string()
+    };
     let processors =
         if question.cpus == 1 { "1 processor".to_string() } else { format!("{} processors", question.cpus) };
     _ = writeln!(text, "{}: {word} ({below}, {processors}, {})", shown.profile, bytes(shown.memory_bytes));
