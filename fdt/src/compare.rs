@@ -9,7 +9,7 @@ use std::fmt;
 use crate::emit::value_text;
 use crate::encode::{self, Context};
 use crate::phandles::Phandles;
-use crate::references::References;
+use crate::references::{Reference, References};
 use crate::tree::{CellCounts, DEFAULT_CELL_COUNTS, Node, Property, Range, Tree, Value};
 
 /// One thing that only one of two trees says, or that they say differently.
@@ -170,29 +170,13 @@ fn meaning(side: &Side, name: &str, value: &Value, node: &Node, parent: CellCoun
     encode::bytes(value, &context).map_or_else(|_| Meaning::Wrong(value.clone()), Meaning::Bytes)
 }
 
-/// Properties that refer to nodes, and what in the node says how many cells follow a reference.
-const REFERRING: [(&str, Option<&str>); 7] = [
-    ("interrupt-parent", None),
-    ("cpu", None),
-    ("memory-region", None),
-    ("clocks", Some("#clock-cells")),
-    ("msi-parent", Some("#msi-cells")),
-    ("interrupts-extended", Some("#interrupt-cells")),
-    ("gpios", Some("#gpio-cells")),
-];
-
 /// The value as references and numbers; None if it refers to nothing, or to something that isn't there.
 fn words(references: &References, name: &str, value: &Value) -> Option<Vec<Word>> {
-    let (_, counter) = REFERRING.into_iter().find(|(property, _)| *property == name)?;
-    let cells = references.cells(value)?;
-    let mut rest = cells.as_slice();
     let mut words = Vec::new();
-    while let Some((phandle, behind)) = rest.split_first() {
-        words.push(Word::Node(references.path(*phandle)?.to_owned()));
-        let node = references.node(*phandle)?;
-        let count = counter.and_then(|name| node.get(name)).and_then(Value::as_u32).unwrap_or(0) as usize;
-        words.extend(behind.get(..count)?.iter().copied().map(Word::Number));
-        rest = &behind[count..];
+    for reference in references.in_property(name, value)? {
+        let Reference { phandle, arguments } = reference.ok()?;
+        words.push(Word::Node(references.path(phandle)?.to_owned()));
+        words.extend(arguments.into_iter().map(Word::Number));
     }
     Some(words)
 }

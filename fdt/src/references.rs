@@ -5,6 +5,23 @@ use std::collections::BTreeMap;
 use crate::phandles::Phandles;
 use crate::tree::{Cell, Node, Tree, Value};
 
+/// Properties that refer to nodes, and what in the node says how many cells follow a reference.
+const REFERRING: [(&str, Option<&str>); 7] = [
+    ("interrupt-parent", None),
+    ("cpu", None),
+    ("memory-region", None),
+    ("clocks", Some("#clock-cells")),
+    ("msi-parent", Some("#msi-cells")),
+    ("interrupts-extended", Some("#interrupt-cells")),
+    ("gpios", Some("#gpio-cells")),
+];
+
+/// A reference to a node, with the cells that the node wants to be told.
+pub(crate) struct Reference {
+    pub phandle: u32,
+    pub arguments: Vec<u32>,
+}
+
 /// Every node that can be referred to, by its number, with its path.
 pub(crate) struct References<'a> {
     phandles: Phandles<'a>,
@@ -47,6 +64,26 @@ impl<'a> References<'a> {
             Value::Empty => Some(Vec::new()),
             Value::Reg(_) | Value::Ranges(_) => None,
         }
+    }
+
+    /// The references in a property that is known to hold them: the phandle alone where no node has it, after which
+    /// nobody knows how to go on. None for other properties, and for values that are no whole cells.
+    pub(crate) fn in_property(&self, name: &str, value: &Value) -> Option<Vec<Result<Reference, u32>>> {
+        let (_, counter) = REFERRING.into_iter().find(|(property, _)| *property == name)?;
+        let cells = self.cells(value)?;
+        let mut rest = cells.as_slice();
+        let mut found = Vec::new();
+        while let Some((phandle, behind)) = rest.split_first() {
+            let Some(node) = self.node(*phandle) else {
+                found.push(Err(*phandle));
+                break;
+            };
+            let count = counter.and_then(|name| node.get(name)).and_then(Value::as_u32).unwrap_or(0) as usize;
+            let arguments = behind.get(..count)?.to_vec();
+            found.push(Ok(Reference { phandle: *phandle, arguments }));
+            rest = &behind[count..];
+        }
+        Some(found)
     }
 
     fn number(&self, cell: &Cell) -> Option<u32> {

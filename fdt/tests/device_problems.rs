@@ -69,6 +69,27 @@ fn interrupts_without_a_controller() {
 }
 
 #[test]
+fn references_to_nothing() {
+    let clock = Node::new("clock").u32("#clock-cells", 1).u32("phandle", 5);
+    let device = |clocks: &[u32]| Node::new("device").cells("clocks", clocks.iter().map(|cell| [*cell]));
+    let tree = |clocks: &[u32]| Tree::new(base().child(clock.clone()).child(device(clocks)));
+    problems(&tree(&[5, 0, 5, 1]), expect![]);
+    problems(
+        &tree(&[5, 6, 6, 1]),
+        expect![[r#"
+        /device: clocks: refers to phandle 0x6, which no node has
+    "#]],
+    );
+    problems(
+        &with(Node::new("device").u32("memory-region", 9)),
+        expect![[r#"
+        /device: memory-region: refers to phandle 0x9, which no node has
+    "#]],
+    );
+    problems(&with(Node::new("device").u32("msi-parent", 0)), expect![]);
+}
+
+#[test]
 fn vectors_outside_the_local_apic() {
     let apic = Node::new("interrupt-controller")
         .label("apic")

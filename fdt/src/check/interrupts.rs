@@ -1,5 +1,5 @@
-//! Interrupts against the controller that they are for (Devicetree Specification 2.4; interrupt-controller/
-//! arm,gic-v3.yaml for what its three cells hold).
+//! References that lead nowhere, and interrupts against the controller that they are for (Devicetree Specification 2.4;
+//! interrupt-controller/arm,gic-v3.yaml for what its three cells hold).
 
 use super::{Problem, ProblemKind};
 use crate::references::References;
@@ -35,13 +35,13 @@ impl<'a> Walk<'a> {
         if self.path.len() > super::DEPTH_MAX {
             return;
         }
+        for property in &node.properties {
+            self.reference(&property.name, &property.value);
+        }
         let mut controller = above;
         if let Some(value) = node.get("interrupt-parent") {
             let phandle = self.references.cells(value).filter(|cells| cells.len() == 1).map(|cells| cells[0]);
             controller = phandle.and_then(|phandle| self.references.node(phandle));
-            if let (Some(phandle), None) = (phandle, controller) {
-                self.report("interrupt-parent", ProblemKind::DanglingPhandle { phandle });
-            }
         }
         if let Some(value) = node.get("interrupts") {
             match controller {
@@ -58,6 +58,16 @@ impl<'a> Walk<'a> {
             let own = node.get("interrupt-controller").is_some() || node.get("interrupt-map").is_some();
             self.visit(child, if own { Some(node) } else { controller });
             self.path.pop();
+        }
+    }
+
+    /// 0 and -1 are no nodes but places left empty.
+    fn reference(&mut self, name: &str, value: &Value) {
+        let found = self.references.in_property(name, value).unwrap_or_default();
+        for phandle in
+            found.into_iter().filter_map(Result::err).filter(|phandle| ![0, u32::MAX].contains(phandle))
+        {
+            self.report(name, ProblemKind::DanglingPhandle { phandle });
         }
     }
 
