@@ -12,7 +12,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kconfig::{Fill, Graph, Probes, Request, Sources, parse};
+use kconfig::{
+    Fill, Graph, Probes, Request, Sources, Tristate, Wanted,
+    explain::{Asked, Requests, Search, provenance, remedy, why},
+    parse,
+};
 use mutation::{Random, TOKENS, mutate};
 
 const SEED: u64 = 0x66_757a_7a21;
@@ -57,6 +61,7 @@ fn everything(files: &Files, request: &[u8]) {
         for fill in [Fill::Defaults, Fill::No, Fill::Module, Fill::Yes] {
             solve(graph, request, fill);
         }
+        explain(graph);
     }
     assert!(started.elapsed() < PATIENCE, "it takes {:?}", started.elapsed());
 }
@@ -79,6 +84,21 @@ fn solve(graph: &Graph, text: &[u8], fill: Fill) {
     let mut again = Request::new(graph);
     again.read(".config", written.as_bytes());
     again.solve();
+}
+
+/// Asks for each symbol to be on, and why it isn't.
+fn explain(graph: &Graph) {
+    let declared = graph.symbols().filter(|(_, symbol)| symbol.name.is_some() && !symbol.entries.is_empty());
+    for (symbol, kind) in declared.take(6).map(|(id, symbol)| (id, symbol.kind)) {
+        let wanted =
+            if kind.is_logical() { Wanted::Logical(Tristate::Yes) } else { Wanted::Text("7".into()) };
+        let asked = Asked { symbol, wanted: wanted.clone(), origin: "fragment:1".into() };
+        let requests = Requests::new(graph, Fill::No, vec![asked]);
+        let solution = requests.solve();
+        let _ = why(&requests, &solution, symbol, &wanted).to_string();
+        let _ = provenance(&requests, &solution, symbol);
+        let _ = remedy(&requests, &[symbol], Search::default()).to_string();
+    }
 }
 
 fn corpus() -> Vec<(Files, Vec<u8>)> {
@@ -176,4 +196,20 @@ fn bytes_by_chance() {
         }
         (Files(BTreeMap::from([("Kconfig".into(), text)])), request)
     });
+}
+
+/// What isn't UTF-8 is read as far as it goes.
+#[test]
+fn bytes_that_are_no_text() {
+    let kconfig = b"config A\n\tstring \"gr\xfc\xdf\"\n\tdefault \"\xff\"\nconfig B\n\tbool \"B\"\n".to_vec();
+    let files = Files(BTreeMap::from([("Kconfig".into(), kconfig)]));
+    let (graph, messages) = parse("Kconfig", &files, &mut Imagined).unwrap();
+    assert!(messages.is_empty());
+    let mut request = Request::new(&graph);
+    let messages = request.read(".config", b"CONFIG_B=y\nCONFIG_\xff=y\nCONFIG_A=\"\xe4\"\n\xff\n");
+    let messages: Vec<String> = messages.iter().map(ToString::to_string).collect();
+    assert_eq!(messages, [".config:4:warning: unexpected data: \u{fffd}"]);
+    let solution = request.solve();
+    assert_eq!(solution.value_of("A").as_deref(), Some("\u{fffd}"));
+    assert_eq!(solution.value_of("B").as_deref(), Some("y"));
 }

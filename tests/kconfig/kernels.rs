@@ -17,7 +17,7 @@ use super::{
     question::hex,
 };
 
-/// Pins of profiles/pins.yaml.
+/// Pins of profiles/pins.yaml, the newest first.
 const VERSIONS: [&str; 2] = ["7.3", "6.12"];
 /// vtlforge's name, the kernel's, the console.
 const ARCHES: [(&str, &str, &str); 2] = [("x86_64", "x86_64", "ttyS0"), ("aarch64", "arm64", "ttyAMA0")];
@@ -51,6 +51,10 @@ pub fn all() -> &'static [Kernel] {
             read.into_iter().map(|thread| thread.join().expect("the kernel is there")).collect()
         })
     })
+}
+
+pub fn newest() -> &'static Kernel {
+    all().iter().find(|kernel| kernel.version == VERSIONS[0]).expect("each version is there")
 }
 
 /// A project with one small profile for each kernel, whose steps bring the trees into the user's store. Its plan.

@@ -64,9 +64,6 @@ fn mistakes_by_chance_agree() {
     for file in cases::files(&harness::project().join("kconfig/tests/cases")) {
         cases.extend(cases::read(&fs::read_to_string(&file).unwrap()));
     }
-    // What is asked of the shell is asked of this machine's. In a wrong title conf stops in the middle of a line, and
-    // it has warnings of single bytes.
-    let is_fit = |text: &String| text.is_ascii() && !text.contains("shell") && !text.contains("mainmenu");
     cases.retain(|case| case.files().values().all(is_fit));
     let mut random = mutation::Random::new(SEED);
     let count = if is_exhaustive() { 40_000 } else { 800 };
@@ -78,6 +75,33 @@ fn mistakes_by_chance_agree() {
         let request = case.request().unwrap_or_else(|| "CONFIG_A=y\nCONFIG_B=7\n".into());
         (files, Question::new(Mode::OldDefault, Some(request.into_bytes())))
     });
+}
+
+/// The same in files of the kernel, each read alone.
+#[test]
+fn mistakes_in_files_of_the_kernel_agree() {
+    let tree = &kernels::newest().tree;
+    let entries = walkdir::WalkDir::new(tree).sort_by_file_name().into_iter().map(|entry| entry.unwrap());
+    let names = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("Kconfig"));
+    let texts = names
+        .filter(|entry| entry.file_type().is_file())
+        .filter_map(|entry| fs::read_to_string(entry.path()).ok());
+    let texts: Vec<String> = texts.filter(is_fit).filter(|text| !text.contains("source")).collect();
+    let mut random = mutation::Random::new(SEED);
+    let count = if is_exhaustive() { 4_000 } else { 150 };
+    check("mistakes-in-kernel", count, |_| {
+        let mut text = random.pick(&texts).clone();
+        for _ in 0..random.below(4) {
+            text = mutation::mutate(&mut random, &text);
+        }
+        (BTreeMap::from([("Kconfig".to_string(), text)]), Question::new(Mode::AllYes, None))
+    });
+}
+
+/// What is asked of the shell is asked of this machine's. In a wrong title conf stops in the middle of a line, and it has
+/// warnings of single bytes.
+fn is_fit(text: &String) -> bool {
+    text.is_ascii() && !text.contains("shell") && !text.contains("mainmenu")
 }
 
 /// Asks both about `count` trees that `make` makes.
@@ -117,9 +141,8 @@ fn check(what: &str, count: usize, mut make: impl FnMut(usize) -> (BTreeMap<Stri
     assert!(is_mixed, "a sample of right and wrong {what}: {refused} of {count} are refused");
 }
 
-/// conf of the newest kernel.
 fn conf() -> PathBuf {
-    kernels::all().iter().find(|kernel| kernel.version == "7.3").expect("Linux 7.3").judge.program()
+    kernels::newest().judge.program()
 }
 
 /// What is said, in an order of its own: conf reads a statement word by word, and speaks while it does. Where a string
