@@ -64,7 +64,7 @@ fn mistakes_by_chance_agree() {
     for file in cases::files(&harness::project().join("kconfig/tests/cases")) {
         cases.extend(cases::read(&fs::read_to_string(&file).unwrap()));
     }
-    cases.retain(|case| case.files().values().all(is_fit));
+    cases.retain(|case| case.files().values().all(|text| is_fit(text)));
     let mut random = mutation::Random::new(SEED);
     let count = if is_exhaustive() { 40_000 } else { 800 };
     check("mistakes", count, |_| {
@@ -86,7 +86,8 @@ fn mistakes_in_files_of_the_kernel_agree() {
     let texts = names
         .filter(|entry| entry.file_type().is_file())
         .filter_map(|entry| fs::read_to_string(entry.path()).ok());
-    let texts: Vec<String> = texts.filter(is_fit).filter(|text| !text.contains("source")).collect();
+    let texts: Vec<String> =
+        texts.filter(|text| is_fit(text)).filter(|text| !text.contains("source")).collect();
     let mut random = mutation::Random::new(SEED);
     let count = if is_exhaustive() { 4_000 } else { 150 };
     check("mistakes-in-kernel", count, |_| {
@@ -100,7 +101,7 @@ fn mistakes_in_files_of_the_kernel_agree() {
 
 /// What is asked of the shell is asked of this machine's. In a wrong title conf stops in the middle of a line, and it has
 /// warnings of single bytes.
-fn is_fit(text: &String) -> bool {
+fn is_fit(text: &str) -> bool {
     text.is_ascii() && !text.contains("shell") && !text.contains("mainmenu")
 }
 

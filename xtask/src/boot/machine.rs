@@ -4,7 +4,7 @@
 use anyhow::{Context as _, Result, bail, ensure};
 use fdt::{
     Range,
-    machine::{self, Chosen, MAINLINE, PsciConduit},
+    machine::{self, Chosen, MAINLINE, PsciConduit, VmBus, VmBusInterrupt},
 };
 
 use super::{Below, Question};
@@ -165,9 +165,15 @@ fn aarch64_with_monitor(parts: &Parts, vtl: u8) -> Result<Machine> {
     };
     let memory = vec![Range::new(GUEST_RAM, end - GUEST_RAM)];
     let mut virt = machine::qemu_virt_aarch64(parts.question.cpus, memory, PsciConduit::Hvc, chosen);
-    // What the host below it would offer.
-    virt.vtl = 2;
-    virt.vmbus = machine::hyperv_vtl2_aarch64(1, Vec::new(), Chosen::default()).vmbus;
+    virt.vtl = vtl;
+    // As in the ready machine for Hyper-V itself.
+    virt.vmbus = vec![VmBus {
+        vtl,
+        mmio: vec![Range::new(0xf_f000_0000, 0x1000_0000)],
+        interrupt: VmBusInterrupt::Ppi(2),
+        connection_id: if vtl == 2 { 0x80_0074 } else { 4 },
+        comment: None,
+    }];
     let dtb = fdt::to_dtb(&virt.tree(&MAINLINE)).context("the machine's device tree")?;
 
     let cpus = u64::from(parts.question.cpus);
