@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     plan::{Action, EspFile, Plan, Source, Step, key},
     profile::{
-        Arch, Vtl,
+        Arch, ByteSize, Vtl,
         device_tree::{DeviceTree, Dialect, Machine},
         spec::DeviceTreeSpec,
     },
@@ -47,8 +47,8 @@ fn plan(disk_bytes: u64) -> Plan {
         described: Box::new(DeviceTreeSpec {
             machine: Machine::HypervVtl2,
             dialect: Dialect::Mainline,
-            cpus: 1,
-            memory_bytes: 512 << 20,
+            cpus: Some(1),
+            memory: Some(ByteSize(512 << 20)),
             details: DeviceTree::default(),
         }),
         command_line: String::new(),

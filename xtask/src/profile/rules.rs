@@ -154,10 +154,8 @@ fn device_tree(spec: &Spec, problems: &mut Problems) {
 fn memory(spec: &Spec, problems: &mut Problems) {
     let Some(tree) = &spec.device_tree else { return };
     // Ranges are checked one by one.
-    if tree.details.memory_ranges.is_some() {
-        return;
-    }
-    let reason = match tree.memory_bytes {
+    let Some(memory) = tree.memory else { return };
+    let reason = match memory.0 {
         size if size < MEMORY_MIN_BYTES => {
             format!("{size} bytes of memory can't hold a kernel with its initramfs")
         }
@@ -174,7 +172,7 @@ fn cpus(spec: &Spec, problems: &mut Problems) {
     let Some(tree) = &spec.device_tree else { return };
     let is_virt = matches!(tree.machine, Machine::QemuVirt | Machine::QemuVirtEl2);
     let has_own_gic = tree.details.gic.as_ref().is_some_and(|gic| gic.redistributors.is_some());
-    if is_virt && !has_own_gic && tree.cpus > QEMU_VIRT_CPUS_MAX {
+    if is_virt && !has_own_gic && tree.cpus.is_some_and(|cpus| cpus > QEMU_VIRT_CPUS_MAX) {
         let reason = format!(
             "QEMU's `virt` machine has interrupt redistributors for {QEMU_VIRT_CPUS_MAX} processors at their usual \
              place; those of more lie where a device tree made in advance can't know"

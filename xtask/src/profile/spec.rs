@@ -61,15 +61,17 @@ pub struct KernelSpec {
     pub rules: Rules,
 }
 
-/// Explained as it is written: `cpus` and `memory` are there even where a list takes their place.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DeviceTreeSpec {
     pub machine: Machine,
     pub dialect: Dialect,
-    pub cpus: u32,
-    #[serde(rename = "memory", serialize_with = "size")]
-    pub memory_bytes: u64,
+    /// None where a list takes its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<u32>,
+    /// RAM; None where a list takes its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<ByteSize>,
     /// What the profile changes of the ready machine; the keys above are not in it.
     #[serde(flatten)]
     pub details: DeviceTree,
@@ -98,13 +100,15 @@ pub struct DiskSpec {
 
 /// What a key gets that no file sets.
 mod default {
+    use super::ByteSize;
+
     /// The best that zstd does at its usual memory; a payload is packed once and unpacked at each boot.
     pub const COMPRESSION_LEVEL: u8 = 19;
     /// A kernel, a payload and as much again for updates; FAT32 needs 36 MiB.
     pub const DISK_SIZE_BYTES: u64 = 256 << 20;
     pub const DISK_LABEL: &str = "ESP";
     pub const CPUS: u32 = 2;
-    pub const MEMORY_BYTES: u64 = 512 << 20;
+    pub const MEMORY: ByteSize = ByteSize(512 << 20);
 }
 
 impl Spec {
@@ -195,8 +199,8 @@ impl Resolver<'_, '_> {
         Some(Some(DeviceTreeSpec {
             machine,
             dialect: tree.dialect.unwrap_or(Dialect::Mainline),
-            cpus: tree.cpus.unwrap_or(default::CPUS),
-            memory_bytes: tree.memory.map_or(default::MEMORY_BYTES, |memory| memory.0),
+            cpus: tree.cpus.or(tree.cpu_list.is_none().then_some(default::CPUS)),
+            memory: tree.memory.or(tree.memory_ranges.is_none().then_some(default::MEMORY)),
             details: DeviceTree { machine: None, dialect: None, cpus: None, memory: None, ..tree },
         }))
     }

@@ -63,8 +63,10 @@ fn contradictions(spec: &Spec, tree: &DeviceTreeSpec) -> Vec<Contradiction> {
     }
     spin_table(details, &mut found);
     serial(spec.arch, details, &mut found);
-    if let Some(nodes) = details.numa_nodes.filter(|nodes| *nodes > tree.cpus && !set("cpu-list")) {
-        let reason = format!("{nodes} NUMA nodes for {} processors leave some without any", tree.cpus);
+    if let (Some(nodes), Some(cpus)) = (details.numa_nodes, tree.cpus)
+        && nodes > cpus
+    {
+        let reason = format!("{nodes} NUMA nodes for {cpus} processors leave some without any");
         found.push(("numa-nodes", reason, "as many as there are processors, or fewer"));
     }
     if details.cpu_list.as_ref().is_some_and(Vec::is_empty) {

@@ -32,11 +32,14 @@ const VTL0_CONNECTION: u32 = 4;
 /// The machine; whether it can be is for the check. Keys of the other architecture are left out.
 pub fn describe(arch: Arch, vtl: Vtl, tree: &DeviceTreeSpec, command_line: &str) -> fdt_machine::Machine {
     let details = &tree.details;
-    let cpus = details.cpu_list.as_ref().map_or(tree.cpus, |list| list.len().try_into().unwrap_or(u32::MAX));
+    // Where a list gives them, the ready machine still needs their number, for what there is once a processor.
+    let listed = details.cpu_list.as_ref().map_or(0, |list| list.len().try_into().unwrap_or(u32::MAX));
+    let cpus = tree.cpus.unwrap_or(listed);
+    let memory_bytes = tree.memory.map_or(0, |memory| memory.0);
     let chosen =
         Chosen { bootargs: Some(command_line.to_owned()), initrd: details.initrd.as_ref().map(range) };
-    let low = || split_at_device_hole(tree.memory_bytes);
-    let high = || vec![Range::new(QEMU_VIRT_RAM_BASE, tree.memory_bytes)];
+    let low = || split_at_device_hole(memory_bytes);
+    let high = || vec![Range::new(QEMU_VIRT_RAM_BASE, memory_bytes)];
     let mut machine = match (tree.machine, arch) {
         (Machine::HypervVtl2, Arch::X86_64) => ready::hyperv_vtl2_x86_64(cpus, low()),
         (Machine::HypervVtl2, Arch::Aarch64) => ready::hyperv_vtl2_aarch64(cpus, low(), chosen.clone()),

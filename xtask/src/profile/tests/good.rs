@@ -5,8 +5,8 @@ use expect_test::{Expect, expect};
 
 use super::{BASE, DEMO, GOOD, INIT, PARA, PINS, TOOLS, good};
 use crate::profile::{
-    FileMode, GitRevision, GitUrl, InstallPath, LinuxVersion, Name, RelativePath, Url, explain, load,
-    rust_packages,
+    ByteSize, FileMode, GitRevision, GitUrl, InstallPath, LinuxVersion, Name, RelativePath, Url, explain,
+    load, rust_packages,
     types::{Console, KernelSource, Vtl},
 };
 
@@ -147,7 +147,7 @@ fn defaults() {
         .edit(PARA, "  cpus: 4\n  memory: 1GiB\n", "")
         .spec("para");
     let tree = spec.device_tree.expect("VTL2 has a device tree");
-    assert_eq!((tree.cpus, tree.memory_bytes), (2, 512 << 20));
+    assert_eq!((tree.cpus, tree.memory), (Some(2), Some(ByteSize(512 << 20))));
     assert_eq!((spec.disk.size_bytes, spec.disk.label.as_str()), (256 << 20, "ESP"));
     assert_eq!(spec.payload.compression_level, 19);
     assert_eq!(spec.kernel.command_line, "console=ttyS0,115200n8 noxsave");

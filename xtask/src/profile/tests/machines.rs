@@ -43,6 +43,19 @@ fn one_thing_changed() {
     assert_eq!(changed.timer.physical, plain.timer.physical);
 }
 
+/// What is explained can be written: a list and the number that it takes the place of are not both there.
+#[test]
+fn explained_as_it_can_be_written() {
+    let lines = "  machine: hyperv-vtl2\n  cpu-list: [{id: 0x10}]\n  memory-ranges: [{base: 0x100000000, size: 1GiB}]\n";
+    let spec = good().edit(PARA, "  machine: hyperv-vtl2\n  cpus: 4\n  memory: 1GiB\n", lines).spec("para");
+    let written = serde_yaml::to_string(&spec.device_tree).expect("specs can be printed");
+    let indented: String = written.lines().map(|line| format!("  {line}\n")).collect();
+    let again =
+        good().edit(PARA, "  machine: hyperv-vtl2\n  cpus: 4\n  memory: 1GiB\n", &indented).spec("para");
+    assert_eq!(serde_yaml::to_string(&again.device_tree).expect("specs can be printed"), written);
+    assert!(written.contains("0x100000000") && !written.contains("cpus:"), "{written}");
+}
+
 /// The kernel's command line is the boot arguments where the kernel reads them from the tree.
 #[test]
 fn command_line() {
