@@ -27,6 +27,7 @@ fn what_cannot_be_understood() {
                   boot         Boot a profile under QEMU, at a trust level or without one, and judge what came of it
                   explain      Say where a value comes from, who asks for a kernel symbol, what a step is made from
                   config       Check, print or compare kernel configurations without building
+                  fdt          Show, check or compare device trees without building
                   doctor       List what this machine lacks, and the command that mends it
                   pins         Look after profiles/pins.yaml
                   schema       Write the JSON schemas that editors use, made from the profile's types
@@ -193,7 +194,7 @@ fn what_cannot_be_understood() {
                 status 2
                 --- stderr
                 error: invalid value 'packing' for '[WHICH]...'
-                  [possible values: noop, pack, kconfig, boot, compile, kernel]
+                  [possible values: noop, pack, fdt, kconfig, boot, compile, kernel]
 
                   tip: a similar value exists: 'pack'
 

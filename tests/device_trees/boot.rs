@@ -17,7 +17,7 @@ use fdt::{
 };
 
 use crate::{
-    harness::{built, folder},
+    harness::{self, built, folder},
     on_two_numa_nodes, write_dtb,
 };
 
@@ -72,7 +72,7 @@ fn aarch64_vtl2_kernel_boots_with_our_tree() {
     online(&log, 8, 1);
 }
 
-/// The VTL2 kernel of x86_64 takes a tree where no Hyper-V is: it boots as a plain kernel then. What drives VTL0 can't
+/// The VTL2 kernel of x86_64 takes a tree where neither Hyper-V nor the monitor is: it boots as a plain kernel then. What drives VTL0 can't
 /// start there, so it is left out.
 #[test]
 fn x86_64_sees_our_tree() {
@@ -97,6 +97,24 @@ fn x86_64(out: &Path, blob: &Path, tree: &Tree, model: &str) {
     online(&log, 2, 1);
     assert!(log.contains(&format!("\"model\":\"{model}\"")), "{log}");
     same_tree(&log, tree);
+}
+
+/// At VTL2 proper, above the monitor that stands in for Hyper-V: what it hands over arrives.
+#[test]
+fn vtl2_sees_our_tree() {
+    for profile in ["x86_64-vtl2", "aarch64-vtl2"] {
+        let logs = folder(&format!("device-tree-{profile}"));
+        let mut boot = harness::xtask();
+        boot.args(["boot", profile, "--smp", "2", "--append", "vtl2_init.device_tree=log", "--logs"])
+            .arg(&logs);
+        harness::run(&mut boot).expect(profile);
+        let console = fs::read_to_string(logs.join("console.log")).unwrap();
+        assert!(console.contains("\"vtl\":2,"), "{console}");
+        let blob = fs::read(logs.join("device-tree.dtb")).unwrap();
+        let tree = fdt::read_dtb(&blob).unwrap();
+        assert!(to_dtb(&tree).unwrap() == blob, "{profile}: read and written again, it is another blob");
+        same_tree(&console, &tree);
+    }
 }
 
 fn ram() -> Vec<Range> {
