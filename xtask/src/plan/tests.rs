@@ -43,6 +43,12 @@ fn own() -> Tree {
 
 /// Plan of these profiles on an x86_64 machine; of all of them if none is named.
 fn plan_of(tree: &Tree, names: &[&str]) -> Plan {
+    let (profiles, host) = inputs(tree, names);
+    make(&profiles, &host)
+}
+
+/// The profiles with these names, all of them without any, and an x86_64 machine that needs Debian's Rust for aarch64.
+fn inputs(tree: &Tree, names: &[&str]) -> (Vec<ProfileInput>, HostFacts) {
     let mut specs = profile::load_all(tree).unwrap_or_else(|problems| panic!("{problems}"));
     specs.retain(|spec| names.is_empty() || names.contains(&spec.name.as_str()));
     let profiles: Vec<ProfileInput> = specs
@@ -60,7 +66,7 @@ fn plan_of(tree: &Tree, names: &[&str]) -> Plan {
         (Arch::X86_64, RustWay::Toolchain { target: "x86_64-unknown-linux-gnu".into() }),
         (Arch::Aarch64, RustWay::Debian { target: "aarch64-unknown-linux-gnu".into(), packages }),
     ];
-    make(&profiles, &HostFacts { arch: Arch::X86_64, rust: rust.into() })
+    (profiles, HostFacts { arch: Arch::X86_64, rust: rust.into() })
 }
 
 fn json(plan: &Plan) -> String {
@@ -222,6 +228,30 @@ fn artifacts_follow_the_firmware() {
         assert_eq!(names.contains("platform.dtb"), spec.device_tree.is_some(), "{}", spec.name);
         for always in ["kernel", "vmlinux", "kernel.config", "initramfs.cpio.zst", "disk.raw", "disk.vhd"] {
             assert!(names.contains(always), "{}: {always}", spec.name);
+        }
+    }
+}
+
+/// Booting takes a kernel, an initramfs and the monitor, one of each; no disk, and no device tree of the profile's.
+#[test]
+fn a_boot_has_what_it_needs_and_no_more() {
+    let tree = own();
+    for name in ["x86_64-vtl2", "aarch64-vtl2"] {
+        let (profiles, host) = inputs(&tree, &[name]);
+        let way = host.rust[&profiles[0].spec.arch].clone();
+        let plan = make_boot(&profiles[0], &host, way);
+        let count = |kind: &str| plan.steps.iter().filter(|step| step.action.kind() == kind).count();
+        for kind in ["build-kernel", "pack-initramfs", "build-monitor"] {
+            assert_eq!(count(kind), 1, "{name}: {kind}");
+        }
+        for kind in ["pack-disk", "pack-vhd", "build-uki", "emit-dtb"] {
+            assert_eq!(count(kind), 0, "{name}: {kind}");
+        }
+        // What an image build makes is taken over: the same steps.
+        let whole: BTreeSet<Digest> = plan_of(&tree, &[name]).identities().into_iter().collect();
+        let of_monitor = |number: usize| plan.steps[number].action.kind() == "build-monitor";
+        for (number, identity) in plan.identities().iter().enumerate() {
+            assert_ne!(whole.contains(identity), of_monitor(number), "{}", plan.steps[number].name);
         }
     }
 }

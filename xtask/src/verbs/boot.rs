@@ -183,7 +183,11 @@ fn boot(arguments: &Boot, reporter: Arc<Reporter>) -> Result<ExitCode> {
         let timeout = Duration::from_secs(timeout);
         run::run(session.context.tools.host(), &qemu, &machine, &folder, timeout, &session.context.cancelled)?
     };
-    let evidence = evidence::gather(&run.console, &folder.report());
+    let mut evidence = evidence::gather(&run.console, &folder.report());
+    if question.is_interactive {
+        // When each line came is not known.
+        evidence.milestones.clear();
+    }
     let verdict = verdict::judge(&question, &evidence, &run.ended);
     let shown = show::Shown {
         profile: &name,
