@@ -18,6 +18,8 @@ use super::{
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Composed {
     requests: BTreeMap<String, Request>,
+    /// Requests that later ones replaced, in the order of the fragments.
+    overridden: Vec<Request>,
 }
 
 impl Composed {
@@ -28,6 +30,11 @@ impl Composed {
     /// `symbol` with its prefix: `CONFIG_SMP`.
     pub fn get(&self, symbol: &str) -> Option<&Request> {
         self.requests.get(symbol)
+    }
+
+    /// What earlier fragments asked of `symbol`, in vain.
+    pub fn overridden<'c>(&'c self, symbol: &'c str) -> impl Iterator<Item = &'c Request> {
+        self.overridden.iter().filter(move |request| request.symbol == symbol)
     }
 
     pub fn len(&self) -> usize {
@@ -82,7 +89,8 @@ pub fn compose(fragments: &[Fragment]) -> Result<Composed, Problems> {
             (Some(earlier), None) => problems.push(conflict(request, earlier)),
             (None, None) if earlier.is_some() => {}
             (None, None) | (Some(_), Some(_)) => {
-                composed.requests.insert(request.symbol.clone(), request.clone());
+                let replaced = composed.requests.insert(request.symbol.clone(), request.clone());
+                composed.overridden.extend(replaced);
             }
         }
     }

@@ -159,3 +159,15 @@ fn fragments_of_the_repository() {
     }
     assert!(read > 0, "no fragments in {folder}");
 }
+
+#[test]
+fn what_is_overridden_is_known() {
+    let sources = [("a", "# A.\nCONFIG_A=n\n"), ("b", "# override: b knows better\nCONFIG_A=y\n")];
+    let sources = sources.map(|(file, text)| (Arc::from(file), text.as_bytes().to_vec()));
+    let composed = compose_sources(&sources).unwrap();
+    let overridden: Vec<String> = composed
+        .overridden("CONFIG_A")
+        .map(|request| format!("{} {}", request.value, request.origin))
+        .collect();
+    assert_eq!((overridden, composed.overridden("CONFIG_B").count()), (vec!["n a:2:1".to_string()], 0));
+}

@@ -18,6 +18,7 @@ use crate::{
         asked::{self, bare},
         elsewhere::declared_anywhere,
         engine::Engine,
+        fragment::Request,
     },
     plan::{Action, ProfileInput},
     profile::{self, Project, types::KernelSource},
@@ -34,6 +35,8 @@ pub struct Answer {
     pub symbol: String,
     /// What the fragments ask for, and where.
     pub asked: Option<(String, String)>,
+    /// The same of earlier fragments, which the one above overrides.
+    pub overridden: Vec<(String, String)>,
     #[serde(flatten)]
     known: Known,
     /// What other pinned kernels make of the same requests, where this one can't honour them and their sources are in
@@ -74,7 +77,8 @@ pub fn explain(
     options: &SessionOptions,
 ) -> Result<Answer> {
     let request = profile.composed.get(symbol);
-    let asked = request.map(|request| (request.value.to_string(), request.origin.to_string()));
+    let told = |request: &Request| (request.value.to_string(), request.origin.to_string());
+    let (asked, overridden) = (request.map(told), profile.composed.overridden(symbol).map(told).collect());
     let known = match engine(session)? {
         None => Known::SourceMissing,
         Some((engine, tree)) => known(profile, &engine, &tree, bare(symbol)),
@@ -86,7 +90,7 @@ pub fn explain(
     };
     let other_kernels = if is_hopeless { other_kernels(profile, bare(symbol), options)? } else { Vec::new() };
     let (profile, symbol) = (profile.spec.name.to_string(), symbol.to_string());
-    Ok(Answer { profile, symbol, asked, known, other_kernels })
+    Ok(Answer { profile, symbol, asked, overridden, known, other_kernels })
 }
 
 /// The same question to every other pinned kernel that is in the store and may be used with the profile.
@@ -166,11 +170,14 @@ fn to_turn_on(requests: &Requests, symbol: kconfig::SymbolId) -> Remedy {
 
 impl Answer {
     pub fn text(&self) -> String {
-        let Answer { profile, symbol, asked, known, other_kernels } = self;
+        let Answer { profile, symbol, asked, overridden, known, other_kernels } = self;
         let mut text = match asked {
             Some((value, at)) => format!("{symbol}: asked for as {value}, {at}\n"),
             None => format!("{symbol}: no fragment of {profile} asks for it\n"),
         };
+        for (value, at) in overridden {
+            let _ = writeln!(text, "  that overrides {value}, {at}");
+        }
         let _ = match known {
             Known::SourceMissing => writeln!(
                 text,
