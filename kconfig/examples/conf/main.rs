@@ -82,7 +82,7 @@ fn run() -> Result<(), Failed> {
     tell(&messages);
 
     let mut request = Request::new(&graph);
-    let has_input = read_input(&mut request, &sources, &mode, argument.as_deref())?;
+    read_input(&mut request, &sources, &mode, argument.as_deref())?;
     let fill = match mode.as_str() {
         "allnoconfig" => Fill::No,
         "allyesconfig" => Fill::Yes,
@@ -90,7 +90,6 @@ fn run() -> Result<(), Failed> {
         _ => Fill::Defaults,
     };
     request.fill(fill);
-    let _ = has_input;
     let wanted = request.clone();
     let solution = match mode.as_str() {
         "randconfig" => randomize(request),
@@ -115,13 +114,13 @@ fn tell(messages: &[Message]) {
     }
 }
 
-/// Reads the configuration that the mode starts from. Whether there was one.
+/// Reads the configuration that the mode starts from.
 fn read_input(
     request: &mut Request,
     sources: &Machine,
     mode: &str,
     argument: Option<&str>,
-) -> Result<bool, Failed> {
+) -> Result<(), Failed> {
     let mut read = |name: &str| -> bool {
         let content = sources.find(name);
         if let Some(content) = &content {
@@ -133,27 +132,27 @@ fn read_input(
         "defconfig" => {
             let name = argument.unwrap_or_default();
             let failed = || Failed(format!("***\n*** Can't find default configuration \"{name}\"!\n***"));
-            if read(name) { Ok(true) } else { Err(failed()) }
+            if read(name) { Ok(()) } else { Err(failed()) }
         }
         "allnoconfig" | "allyesconfig" | "allmodconfig" | "alldefconfig" | "randconfig" => {
-            let Ok(name) = env::var("KCONFIG_ALLCONFIG") else { return Ok(false) };
+            let Ok(name) = env::var("KCONFIG_ALLCONFIG") else { return Ok(()) };
             if name.is_empty() || name == "1" {
                 return Err(Failed("KCONFIG_ALLCONFIG has to name a file here".into()));
             }
             let failed = || Failed(format!("*** Can't read seed configuration \"{name}\"!"));
-            if read(&name) { Ok(true) } else { Err(failed()) }
+            if read(&name) { Ok(()) } else { Err(failed()) }
         }
         _ => {
             let own = env::var("KCONFIG_CONFIG").unwrap_or_else(|_| ".config".into());
             if read(&own) {
-                return Ok(true);
+                return Ok(());
             }
             let list = env::var("KCONFIG_DEFCONFIG_LIST").unwrap_or_default();
             let found = list.split_whitespace().find(|name| read(name));
             if let Some(name) = found {
                 println!("#\n# using defaults found in {name}\n#");
             }
-            Ok(found.is_some())
+            Ok(())
         }
     }
 }
