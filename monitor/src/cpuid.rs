@@ -1,4 +1,5 @@
-//! CPUID as a guest of Hyper-V sees it (TLFS 2.4), and the same facts for the registers of 64-bit Arm.
+//! CPUID as a guest of Hyper-V sees it (TLFS, "Microsoft Hypervisor CPUID Leaves"), and the same facts for the
+//! registers of 64-bit Arm.
 
 use crate::{Arch, Config, VPS_MAX};
 
@@ -29,9 +30,9 @@ pub fn answer(config: &Config, leaf: u32, subleaf: u32, native: Words, cr4: u64)
         }
         (0x8000_0001, _) => [eax, ebx, ecx & !SVM, edx],
         (0x8000_000a, _) => [0; 4],
-        // 2.4.1: "Microsoft Hv" and the last leaf.
+        // "Hypervisor CPUID Leaf Range": "Microsoft Hv" and the last leaf.
         (0x4000_0000, _) => [0x4000_0006, 0x7263_694d, 0x666f_736f, 0x7648_2074],
-        // 2.4.2: "Hv#1".
+        // "Hypervisor Vendor-Neutral Interface Identification": "Hv#1".
         (0x4000_0001, _) => [0x3123_7648, 0, 0, 0],
         (0x4000_0002, _) => version(),
         (0x4000_0003, _) => features(config.arch),
@@ -42,12 +43,13 @@ pub fn answer(config: &Config, leaf: u32, subleaf: u32, native: Words, cr4: u64)
     }
 }
 
-/// 2.4.3: build, major and minor version. That of the specification this follows, and no build of Hyper-V's.
+/// "Hypervisor System Identity": build, major and minor version. That of the specification this follows, and no build
+/// of Hyper-V's.
 pub fn version() -> Words {
     [1, 10 << 16, 0, 0]
 }
 
-/// 2.4.4: what the partition may do.
+/// "Hypervisor Feature Identification": what the partition may do.
 pub fn features(arch: Arch) -> Words {
     const TIME_REF_COUNT: u32 = 1 << 1;
     const SYNIC: u32 = 1 << 2;
@@ -74,14 +76,15 @@ pub fn features(arch: Arch) -> Words {
     }
 }
 
-/// 2.4.5: recommendations. Interrupts are real ones here, so the guest has to end them itself.
+/// "Implementation Recommendations". Interrupts are real ones here, so the guest has to end them itself.
 pub fn hints() -> Words {
     const NO_AUTO_EOI: u32 = 1 << 9;
     const NEVER_SPIN: u32 = u32::MAX;
     [NO_AUTO_EOI, NEVER_SPIN, 0, 0]
 }
 
-/// 2.4.6: the largest index of a virtual processor that the guest accepts, and the number of logical ones.
+/// "Hypervisor Implementation Limits": the largest index of a virtual processor that the guest accepts, and the number
+/// of logical ones.
 pub fn limits(config: &Config) -> Words {
     [VPS_MAX as u32, config.vps, 0, 0]
 }

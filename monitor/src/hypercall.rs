@@ -1,4 +1,4 @@
-//! Hypercalls: the input value, where parameters are, and which call does what (TLFS 3).
+//! Hypercalls: the input value, where parameters are, and which call does what (TLFS, "Hypercall Interface").
 //!
 //! A call that isn't implemented is answered as Hyper-V answers one that it doesn't have, and is counted.
 
@@ -15,7 +15,7 @@ use crate::{
 pub use calls::StartContext;
 pub use parameters::Parameters;
 
-/// Result of a call (TLFS 3.14 and appendix "Hypercall Status Codes").
+/// Result of a call (TLFS, HV_STATUS; the numbers are in Linux, include/hyperv/hvgdk_mini.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub enum Status {
@@ -37,9 +37,10 @@ pub enum Status {
 /// How a call ends for the processor that made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The result value (TLFS 3.8): status in bits 15:0, repetitions done in bits 43:32.
+    /// The result value (TLFS, "Hypercall Outputs"): status in bits 15:0, repetitions done in bits 43:32.
     Result(u64),
-    /// The instruction is undefined here: a VTL switch with no level to switch to (TLFS 15.6.1, 15.7).
+    /// The instruction is undefined here: a VTL switch with no level to switch to (TLFS, "VTL Call Restrictions",
+    /// "VTL Return").
     Undefined,
 }
 
@@ -96,33 +97,33 @@ impl Code {
             output: 0,
         };
         match self {
-            // TLFS 10.3.3
+            // TLFS, HvCallNotifyLongSpinWait; the others too have a page under their names
             Code::NotifyLongSpinWait => simple("notify-long-spin-wait", 8, 0),
-            // 15.4.2, with the processor's first state behind the header
+            // HvCallEnableVpVtl, with the processor's first state behind the header
             Code::EnableVpVtl => simple("enable-vp-vtl", calls::START_BYTES, 0),
-            // 15.6.1
+            // HvCallVtlCall
             Code::VtlCall => simple("vtl-call", 0, 0),
-            // 15.7.1
+            // HvCallVtlReturn
             Code::VtlReturn => simple("vtl-return", 0, 0),
-            // appendix, HvCallGetPartitionId
+            // HvCallGetPartitionId, which has no page: Linux, drivers/hv/hv_common.c
             Code::GetPartitionId => simple("get-partition-id", 0, 8),
-            // 7.10.1
+            // HvCallGetVpRegisters
             Code::GetVpRegisters => repeated("get-vp-registers", 16, 4, 16),
-            // 7.10.2
+            // HvCallSetVpRegisters
             Code::SetVpRegisters => repeated("set-vp-registers", 16, 32, 0),
-            // 11.11.1
+            // HvCallPostMessage
             Code::PostMessage => simple("post-message", 256, 0),
-            // 11.11.2
+            // HvCallSignalEvent
             Code::SignalEvent => simple("signal-event", 8, 0),
-            // 7.10.5 (HvCallStartVirtualProcessor)
+            // HvCallStartVirtualProcessor
             Code::StartVp => simple("start-vp", calls::START_BYTES, 0),
-            // 7.10.6 (HvCallGetVpIndexFromApicId)
+            // HvCallGetVpIndexFromApicId
             Code::GetVpIndexFromApicId => repeated("get-vp-index-from-apic-id", 16, 4, 4),
         }
     }
 }
 
-/// Fields of the input value (TLFS 3.7).
+/// Fields of the input value (TLFS, "Hypercall Inputs").
 #[derive(Clone, Copy)]
 struct Control(u64);
 
@@ -185,7 +186,7 @@ pub fn hypercall(
     Outcome::Result(status as u64 | (done as u64) << 32)
 }
 
-/// The checks that come before every call (TLFS 3.7, 3.9).
+/// The checks that come before every call (TLFS, "Common Hypercall Status Codes").
 fn prepare(
     machine: &impl Machine,
     control: Control,

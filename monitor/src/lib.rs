@@ -4,7 +4,9 @@
 //! Shared by both architectures and free of hardware: whatever touches the machine goes through [`Machine`], so all
 //! of it runs under the host's tests. Everything the guest hands over is taken for hostile: no input may panic here.
 //!
-//! Section numbers are those of Microsoft's Hypervisor Top-Level Functional Specification, version 6.0b (TLFS).
+//! TLFS is Microsoft's Hypervisor Top-Level Functional Specification, as it stands on the web
+//! (learn.microsoft.com/virtualization/hyper-v-on-windows/tlfs). In quotes are its headings, which its PDF of version
+//! 6.0b numbers otherwise; hypercalls and data types have a page each, under their names.
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]

@@ -17,7 +17,7 @@ pub trait Machine {
     /// Writes the guest's RAM; nothing is written when a part of the range lies outside.
     fn write(&mut self, address: u64, from: &[u8]) -> Result<(), OutsideRam>;
 
-    /// Partition reference time in units of 100 ns (TLFS 12.3).
+    /// Partition reference time in units of 100 ns (TLFS, "Reference Counter").
     fn now_100ns(&self) -> u64;
 
     /// Asserts an edge interrupt on a virtual processor: a vector of the local APIC, or an INTID of the GIC.

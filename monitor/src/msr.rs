@@ -1,4 +1,4 @@
-//! Synthetic MSRs of x86-64 (TLFS appendix, "Hypervisor Synthetic MSRs"). Those that are the same as a register go to
+//! Synthetic MSRs of x86-64 (TLFS, each on the page of its subject). Those that are the same as a register go to
 //! the register.
 
 use crate::{Machine, Partition, json::Line, partition::Unimplemented, register};
@@ -20,11 +20,11 @@ pub struct GeneralProtection;
 // Where the sequences are in the hypercall page.
 const CALL_OFFSET: u64 = 0x10;
 const RETURN_OFFSET: u64 = 0x20;
-/// Register VSM_CODE_PAGE_OFFSETS (TLFS 15.11.2): twelve bits each, call then return.
+/// Register VSM_CODE_PAGE_OFFSETS (TLFS, "Hypercall Page Assist"): twelve bits each, call then return.
 pub const CODE_PAGE_OFFSETS: u64 = CALL_OFFSET | RETURN_OFFSET << 12;
 
-/// What the hypercall page holds (TLFS 3.13): `vmmcall; ret`, then the sequences for VTL call and return, which move
-/// the caller's RCX to RAX and put the call code in its place.
+/// What the hypercall page holds (TLFS, "Establishing the Hypercall Interface"): `vmmcall; ret`, then the sequences for
+/// VTL call and return, which move the caller's RCX to RAX and put the call code in its place.
 const CALL_CODE: [u8; 0x30] = {
     const CALL: [u8; 4] = [0x0f, 0x01, 0xd9, 0xc3];
     const fn vtl_switch(code: u8) -> [u8; 12] {
@@ -99,7 +99,8 @@ pub fn write(
     })
 }
 
-/// TLFS 3.13: enabling without a guest id has no effect; a page outside the guest's memory is an error.
+/// TLFS, "Establishing the Hypercall Interface": enabling without a guest id has no effect; a page outside the guest's
+/// memory is an error.
 fn enable_hypercalls(partition: &mut Partition, machine: &mut impl Machine, value: u64) -> Option<()> {
     const ENABLE: u64 = 1;
     const LOCKED: u64 = 2;

@@ -34,7 +34,7 @@ pub struct Config {
 pub struct Vp {
     pub synic: Synic,
     pub vp_assist_page: u64,
-    /// A VTL above 0 was enabled on it (x86-64; TLFS 15.4.2).
+    /// A VTL above 0 was enabled on it (x86-64; TLFS, HvCallEnableVpVtl).
     pub vtl_enabled: bool,
     /// It runs, or was told to.
     pub started: bool,
@@ -235,7 +235,8 @@ impl Partition {
         Some(())
     }
 
-    /// TLFS 12.7.2: the page from which the guest computes the reference time without asking.
+    /// TLFS, "Partition Reference Time Enlightenment": the page from which the guest computes the reference time
+    /// without asking.
     fn set_reference_tsc(&mut self, machine: &mut impl Machine, value: u64) {
         self.reference_tsc = value;
         if value & 1 == 0 || self.config.tsc_hz == 0 {
@@ -250,7 +251,7 @@ impl Partition {
         let _ = machine.write(value & !0xfff, &page);
     }
 
-    /// TLFS 12.9 (guest crash enlightenment): the kernel says that it dies.
+    /// TLFS, "Guest Crash Enlightenment Interface": the kernel says that it dies.
     fn report_crash(&mut self, machine: &mut impl Machine, vp: u32) {
         let mut line = Line::new("guest-crash").number("vp", vp.into());
         for (name, value) in ["p0", "p1", "p2", "p3", "p4"].into_iter().zip(self.crash) {

@@ -1,4 +1,4 @@
-//! Names of virtual processor registers (TLFS 7.9.2, "Register Names"; those of VSM in 15.11).
+//! Names of virtual processor registers (TLFS, HV_REGISTER_NAME; those of VSM on the page "Virtual Secure Mode").
 
 /// Hypervisor version: the content of CPUID leaf 0x40000002.
 pub const HYPERVISOR_VERSION: u32 = 0x0000_0100;
@@ -23,15 +23,15 @@ pub const SVERSION: u32 = 0x000a_0011;
 pub const SIEFP: u32 = 0x000a_0012;
 pub const SIMP: u32 = 0x000a_0013;
 pub const EOM: u32 = 0x000a_0014;
-/// Where in the hypercall page the VTL call and return sequences are (15.11.2).
+/// Where in the hypercall page the VTL call and return sequences are ("Hypercall Page Assist").
 pub const VSM_CODE_PAGE_OFFSETS: u32 = 0x000d_0002;
-/// Active VTL of the processor, in the low four bits (15.11.3).
+/// Active VTL of the processor, in the low four bits ("HvRegisterVsmVpStatus").
 pub const VSM_VP_STATUS: u32 = 0x000d_0003;
-/// Highest VTL enabled for the partition (15.11.4).
+/// VTLs enabled for the partition, and the highest that it may have ("HvRegisterVsmPartitionStatus").
 pub const VSM_PARTITION_STATUS: u32 = 0x000d_0004;
-/// What VSM can do (15.11.1).
+/// What VSM can do ("VSM Capability Detection").
 pub const VSM_CAPABILITIES: u32 = 0x000d_0006;
-/// What the highest VTL wants of the ones below (15.11.5).
+/// What the highest VTL wants of the ones below ("Partition Configuration").
 pub const VSM_PARTITION_CONFIG: u32 = 0x000d_0007;
 
 /// The name in the report; empty for one that this core doesn't know.

@@ -1,8 +1,8 @@
 //! Function identifiers of 64-bit Arm's calling convention (Arm DEN 0028, SMCCC) that a monitor at EL2 meets.
 
-/// SMCCC 7.2.
+/// SMCCC_VERSION.
 pub const VERSION: u64 = 0x8000_0000;
-/// SMCCC 7.3.
+/// SMCCC_ARCH_FEATURES.
 pub const ARCH_FEATURES: u64 = 0x8000_0001;
 /// PSCI_FEATURES (Arm DEN 0022).
 pub const PSCI_FEATURES: u64 = 0x8400_000a;
@@ -10,9 +10,9 @@ pub const PSCI_CPU_ON: u64 = 0xc400_0003;
 pub const PSCI_SYSTEM_OFF: u64 = 0x8400_0008;
 pub const PSCI_SYSTEM_RESET: u64 = 0x8400_0009;
 pub const PSCI_SYSTEM_RESET2: u64 = 0xc400_0012;
-/// Vendor-specific hypervisor service: who are you? (SMCCC 6.2)
+/// Vendor-specific hypervisor service: who are you? (SMCCC, "General service queries")
 pub const VENDOR_HYPERVISOR_UID: u64 = 0x8600_ff01;
-/// Hyper-V's hypercall (TLFS for Arm64: HVC #0 with this in X0).
+/// Hyper-V's hypercall: HVC #0 with this in X0 (Linux, arch/arm64/include/asm/mshyperv.h; TLFS shows x64's).
 pub const HYPERCALL: u64 = 0x4600_0001;
 
 pub const NOT_SUPPORTED: u64 = u64::MAX;
@@ -37,7 +37,7 @@ pub enum Call {
 
 /// Sorts a call by X0 and X1.
 pub fn sort(function: u64, argument: u64) -> Call {
-    // Bits beyond 32 of a function identifier are to be ignored (SMCCC 3.1).
+    // The function identifier is in W0 (SMCCC): the upper half of X0 may hold anything.
     let function = function & 0xffff_ffff;
     let one = |value| Call::Answer([value, 0, 0, 0]);
     match function {

@@ -1,10 +1,10 @@
-//! The synthetic interrupt controller of one processor (TLFS 11.8 to 11.10): message slots in a page of the guest's,
-//! and a queue for what doesn't fit there yet.
+//! The synthetic interrupt controller of one processor (TLFS, "Inter-Partition Communication"): message slots in a
+//! page of the guest's, and a queue for what doesn't fit there yet.
 
 use crate::{Machine, register};
 
 pub const SINTS: usize = 16;
-/// Size of a message slot, header included (TLFS 11.8.2).
+/// Size of a message slot, header included (TLFS, "SIM Page").
 pub const MESSAGE_BYTES: usize = 256;
 /// Header: type u32, payload size u8, flags u8, two reserved bytes, sender u64.
 pub const HEADER_BYTES: usize = 16;
@@ -90,7 +90,7 @@ impl Synic {
         true
     }
 
-    /// Puts the oldest message of each SINT into its slot, if that is empty (TLFS 11.10.2).
+    /// Puts the oldest message of each SINT into its slot, if that is empty (TLFS, "EOM Register").
     fn deliver(&mut self, machine: &mut impl Machine, vp: u32) {
         for number in 0..QUEUE_LENGTH {
             let Some(message) = self.queue[number] else { continue };

@@ -11,7 +11,7 @@ unsafe impl Sync for Table {}
 
 static TABLE: Table = Table(UnsafeCell::new([0; 512]));
 
-// Arm ARM D8.3: a block descriptor; D24.2: attribute 0 is device memory, attribute 1 write-back memory.
+// Arm ARM, VMSAv8-64 block descriptor and MAIR_EL2: attribute 0 is device memory, attribute 1 write-back memory.
 const BLOCK: u64 = 0b01;
 const ACCESSED: u64 = 1 << 10;
 const INNER_SHAREABLE: u64 = 0b11 << 8;
@@ -201,7 +201,7 @@ pub fn skip_instruction() {
 
 /// Raises an undefined instruction exception at EL1, for the instruction behind `address - 4`.
 pub fn undefined(address: u64) {
-    // Vector of synchronous exceptions from the current level with its own stack pointer (Arm ARM D1.3).
+    // Vector of synchronous exceptions from the current level with its own stack pointer (Arm ARM, VBAR_EL2).
     const FROM_SAME_LEVEL: u64 = 0x200;
     const FROM_USER: u64 = 0x400;
     // 32-bit instruction, reason unknown.

@@ -19,7 +19,7 @@ pub struct Frame {
     _x29_x30: [u64; 2],
 }
 
-// Arm ARM D24.2.41, exception classes.
+// Arm ARM, ESR_EL2, field EC: exception classes.
 const HVC: u64 = 0x16;
 const SMC: u64 = 0x17;
 

@@ -44,7 +44,7 @@ global_asm!(
     "msr cptr_el2, x3",
     "isb",
     "br x1",
-    // Arm ARM D1.3.1: sixteen entries of 128 bytes. Only the guest's synchronous exceptions are expected.
+    // Arm ARM, VBAR_EL2: sixteen entries of 128 bytes. Only the guest's synchronous exceptions are expected.
     ".balign 2048",
     ".global monitor_vectors",
     "monitor_vectors:",

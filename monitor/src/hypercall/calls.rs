@@ -21,7 +21,7 @@ const VP_INDEX_SELF: u32 = 0xffff_fffe;
 pub(super) const START_BYTES: usize = 16 + CONTEXT_BYTES;
 const CONTEXT_BYTES: usize = 224;
 
-/// State with which a processor begins on x86-64 (TLFS 7.9.1, HV_INITIAL_VP_CONTEXT).
+/// State with which a processor begins on x86-64 (TLFS, HV_INITIAL_VP_CONTEXT).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StartContext {
     pub rip: u64,
@@ -167,7 +167,7 @@ fn target(partition: &mut Partition, vp: u32, header: &[u8]) -> Result<u32, Stat
     partition.vp(index).map(|_| index).ok_or(Status::InvalidVpIndex)
 }
 
-/// TLFS 15.4.2: only a level that the partition has can be enabled, and only once.
+/// TLFS, HvCallEnableVpVtl: only a level that the partition has can be enabled, and only once.
 fn enable_vp_vtl(
     partition: &mut Partition,
     machine: &mut impl Machine,
@@ -191,7 +191,7 @@ fn enable_vp_vtl(
     Status::Success
 }
 
-/// TLFS 7.10.5: a processor that runs can't be started again.
+/// TLFS, HvCallStartVirtualProcessor: a processor that runs can't be started again.
 fn start_vp(
     partition: &mut Partition,
     machine: &mut impl Machine,
@@ -220,7 +220,7 @@ fn start_vp(
     Status::Success
 }
 
-/// TLFS 11.11.1. The only port that anything can be sent to is the VMBus host's.
+/// TLFS, HvCallPostMessage. The only port that anything can be sent to is the VMBus host's.
 fn post_message(partition: &mut Partition, machine: &mut impl Machine, parameters: &Parameters) -> Status {
     let mut input = [0; 16 + PAYLOAD_BYTES_MAX];
     parameters.read(machine, 0, &mut input);

@@ -1,4 +1,5 @@
-//! Where a call's parameters are: in memory at two addresses, or in registers (TLFS 3.9, 3.10).
+//! Where a call's parameters are: in memory at two addresses, or in registers (TLFS, "Hypercall
+//! Inputs", "Alignment Requirements").
 
 use super::Status;
 use crate::Machine;
@@ -80,7 +81,8 @@ impl Parameters {
     }
 }
 
-/// Aligned to 8 bytes, within one page, within the guest's memory: else HV_STATUS_INVALID_ALIGNMENT (TLFS 3.9).
+/// Aligned to 8 bytes, within one page, within the guest's memory: else HV_STATUS_INVALID_ALIGNMENT
+/// (TLFS, "Common Hypercall Status Codes").
 fn check_address(machine: &impl Machine, address: u64, bytes: usize) -> Result<(), Status> {
     let bytes = bytes as u64;
     if bytes == 0 {

@@ -79,7 +79,8 @@ pub fn send_interrupt(apic_id: u32, vector: u8) {
     command(apic_id, vector.into());
 }
 
-/// Starts a processor that waits since power-on, at a page below 1 MiB (Intel SDM 3A, 10.4.4).
+/// Starts a processor that waits since power-on, at a page below 1 MiB (Intel SDM 3A, "Multiple-Processor (MP)
+/// Initialization").
 pub fn start(apic_id: u32, page: u64) {
     const INIT: u32 = 0x4500;
     const STARTUP: u32 = 0x4600;

@@ -78,7 +78,7 @@ fn answer_cpuid(control: Control, registers: &mut Registers) {
     skip(control, 2);
 }
 
-/// TLFS 3.6: control in RCX, input and output in RDX and R8, result in RAX.
+/// TLFS, "Hypercall Inputs": control in RCX, input and output in RDX and R8, result in RAX.
 fn call(vp: u32, control: Control, registers: &mut Registers) {
     // From the most privileged level only.
     if control.get(field::CPL) as u8 != 0 {
