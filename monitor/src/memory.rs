@@ -1,13 +1,9 @@
 //! The guest's RAM: a few ranges of physical memory, which the monitor maps at their own addresses.
 
-use monitor_core::OutsideRam;
-
-/// A range of physical memory, end excluded.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Region {
-    pub start: u64,
-    pub end: u64,
-}
+use monitor_core::{
+    OutsideRam,
+    guest::{AVAILABLE, Memory, Region},
+};
 
 /// What is the guest's, and nothing of the monitor's.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,6 +23,21 @@ impl Ram {
             self.regions[self.count] = Region { start, end };
             self.count += 1;
         }
+    }
+
+    /// RAM of a memory map without `reserved`, which is in order.
+    pub fn of(map: &[Memory], reserved: &[Region]) -> Ram {
+        let mut ram = Ram::new();
+        for memory in map.iter().filter(|memory| memory.kind == AVAILABLE) {
+            let region = memory.region;
+            let mut start = region.start;
+            for hole in reserved.iter().filter(|hole| hole.start < region.end && hole.end > region.start) {
+                ram.add(start, hole.start);
+                start = hole.end;
+            }
+            ram.add(start, region.end);
+        }
+        ram
     }
 
     pub fn regions(&self) -> &[Region] {

@@ -1,6 +1,7 @@
 //! A machine made of a few pages, and guests that ask well, badly and at random.
 
 mod calls;
+mod description;
 mod hostile;
 mod lines;
 mod x86;

@@ -4,6 +4,7 @@
 //! payload and monitor themselves said; [`verdict`] follows from evidence and question alone.
 
 pub mod evidence;
+pub mod guest;
 pub mod machine;
 pub mod run;
 pub mod verdict;

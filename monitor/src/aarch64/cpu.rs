@@ -2,6 +2,8 @@
 
 use core::{arch::asm, cell::UnsafeCell};
 
+use monitor_core::guest::Aarch64State;
+
 /// One level of translation, 1 GiB an entry: 512 GiB, each address its own.
 #[repr(C, align(4096))]
 struct Table(UnsafeCell<[u64; 512]>);
@@ -55,17 +57,77 @@ pub fn map() {
     }
 }
 
-/// Lets the guest run at EL1 on this processor, from `entry` with `argument` in X0, as Linux's boot protocol asks:
-/// translation off, interrupts masked (Documentation/arch/arm64/booting.rst).
-pub fn enter(vp: u64, entry: u64, argument: u64) -> ! {
+/// State in which Linux begins at `entry`, with `argument` in X0: translation off, interrupts masked
+/// (Documentation/arch/arm64/booting.rst).
+pub fn boot_state(entry: u64, argument: u64) -> Aarch64State {
+    // Reserved bits that are one.
+    const SCTLR: u64 = 0x30d0_0800;
+    Aarch64State {
+        pc: entry,
+        x0_to_x7: [argument, 0, 0, 0, 0, 0, 0, 0],
+        cpsr: EL1H_MASKED,
+        sctlr: SCTLR,
+        ..Aarch64State::default()
+    }
+}
+
+/// State of the guest that is part of the monitor: with the monitor's own translation.
+pub fn own_guest_state(entry: u64) -> Aarch64State {
+    let vectors: u64;
+    // SAFETY: an address is formed.
+    unsafe {
+        asm!("adrp {0}, monitor_guest_vectors", "add {0}, {0}, :lo12:monitor_guest_vectors", out(reg) vectors, options(nomem, nostack));
+    }
+    // As in `map`, with the layout of TCR_EL1: 40 bits of physical address, no walks through TTBR1.
+    const TCR: u64 = 25 | 0b01 << 8 | 0b01 << 10 | 0b11 << 12 | 1 << 23 | 0b010 << 32;
+    const SCTLR: u64 = 0x30d0_0800 | 1 << 12 | 1 << 2 | 1;
+    Aarch64State {
+        pc: entry,
+        cpsr: EL1H_MASKED,
+        sctlr: SCTLR,
+        tcr: TCR,
+        mair: ATTRIBUTES,
+        vbar: vectors,
+        ttbr: [TABLE.0.get() as u64, 0],
+        ..Aarch64State::default()
+    }
+}
+
+const EL1H_MASKED: u64 = 0x3c5;
+
+/// Whether floating point is the guest's from the start; kernels expect it trapped.
+pub fn allow_floating_point(is_allowed: bool) {
+    let value: u64 = if is_allowed { 0b11 << 20 } else { 0 };
+    // SAFETY: a register of EL1, where nothing runs yet.
+    unsafe { asm!("msr cpacr_el1, {}", "isb", in(reg) value, options(nostack)) };
+}
+
+/// Lets the guest run at EL1 on this processor.
+pub fn enter(vp: u64, state: &Aarch64State) -> ! {
     // EL1 is 64-bit; SMC comes to the monitor; keys of pointer authentication are the guest's.
     const HCR: u64 = 1 << 31 | 1 << 19 | 1 << 41 | 1 << 40;
     // The guest reads the physical counter and timer.
     const CNTHCTL: u64 = 3;
     // Reserved bits that are one.
     const CPTR: u64 = 0x33ff;
-    // EL1h, all interrupts masked.
-    const SPSR: u64 = 0x3c5;
+    // SAFETY: registers of EL1, where nothing runs yet.
+    unsafe {
+        asm!(
+            "msr sctlr_el1, {sctlr}",
+            "msr tcr_el1, {tcr}",
+            "msr mair_el1, {mair}",
+            "msr vbar_el1, {vbar}",
+            "msr ttbr0_el1, {low}",
+            "msr ttbr1_el1, {high}",
+            sctlr = in(reg) state.sctlr,
+            tcr = in(reg) state.tcr,
+            mair = in(reg) state.mair,
+            vbar = in(reg) state.vbar,
+            low = in(reg) state.ttbr[0],
+            high = in(reg) state.ttbr[1],
+            options(nostack)
+        );
+    }
     // SAFETY: ends in the guest; registers written are the guest's or say what comes back here.
     unsafe {
         asm!(
@@ -90,55 +152,19 @@ pub fn enter(vp: u64, entry: u64, argument: u64) -> ! {
             "msr spsr_el2, x15",
             "msr elr_el2, x16",
             "isb",
-            "mov x0, x17",
-            "mov x1, xzr",
-            "mov x2, xzr",
-            "mov x3, xzr",
+            "ldp x0, x1, [x17]",
+            "ldp x2, x3, [x17, #16]",
+            "ldp x4, x5, [x17, #32]",
+            "ldp x6, x7, [x17, #48]",
             "eret",
             in("x10") vp,
             in("x11") HCR,
             in("x12") CNTHCTL,
             in("x13") CPTR,
-            in("x15") SPSR,
-            in("x16") entry,
-            in("x17") argument,
+            in("x15") state.cpsr,
+            in("x16") state.pc,
+            in("x17") state.x0_to_x7.as_ptr(),
             options(noreturn)
-        );
-    }
-}
-
-/// Translation off and floating point trapped at EL1, as a kernel expects it.
-pub fn reset_guest() {
-    // Reserved bits that are one.
-    const SCTLR: u64 = 0x30d0_0800;
-    // SAFETY: registers of EL1, where nothing runs yet.
-    unsafe { asm!("msr sctlr_el1, {}", "msr cpacr_el1, xzr", "isb", in(reg) SCTLR, options(nostack)) };
-}
-
-/// Gives EL1 the monitor's own translation, for the guest that is part of it.
-pub fn map_guest() {
-    // As in `map`, with the layout of TCR_EL1: 40 bits of physical address, no walks through TTBR1.
-    const TCR: u64 = 25 | 0b01 << 8 | 0b01 << 10 | 0b11 << 12 | 1 << 23 | 0b010 << 32;
-    const SCTLR: u64 = 0x30d0_0800 | 1 << 12 | 1 << 2 | 1;
-    // SAFETY: EL1 is reached through `eret` alone, which comes later.
-    unsafe {
-        asm!(
-            "msr mair_el1, {mair}",
-            "msr tcr_el1, {tcr}",
-            "msr ttbr0_el1, {table}",
-            "adrp {scratch}, monitor_guest_vectors",
-            "add {scratch}, {scratch}, :lo12:monitor_guest_vectors",
-            "msr vbar_el1, {scratch}",
-            "msr sctlr_el1, {sctlr}",
-            "mov {scratch}, #0x300000",
-            "msr cpacr_el1, {scratch}",
-            "isb",
-            mair = in(reg) ATTRIBUTES,
-            tcr = in(reg) TCR,
-            table = in(reg) TABLE.0.get(),
-            sctlr = in(reg) SCTLR,
-            scratch = out(reg) _,
-            options(nostack)
         );
     }
 }

@@ -2,19 +2,23 @@
 
 mod cpu;
 mod exit;
-mod parameters;
 mod self_test;
 mod serial;
 mod vectors;
 
 use monitor_core::{
-    Arch, Config, Machine, OutsideRam, Partition, VPS_MAX, hypercall::StartContext, json::Line,
+    Arch, Config, Machine, OutsideRam, Partition, VPS_MAX,
+    guest::{self, Guest, Start},
+    hypercall::StartContext,
+    json::Line,
 };
 
 use crate::{lock::Lock, memory::Ram};
 pub use cpu::now_100ns;
-use parameters::Parameters;
 pub use self_test::{guest_call, guest_end, guest_exit, guest_nonsense};
+
+/// The page just below the monitor, which describes the guest.
+const DESCRIPTION: u64 = 0x401f_f000;
 
 /// Everything that processors share.
 pub struct Shared {
@@ -89,35 +93,43 @@ pub fn end() -> ! {
 /// The first processor, with a stack and nothing else.
 pub extern "C" fn first() -> ! {
     cpu::map();
-    let parameters = match Parameters::read() {
-        Ok(parameters) => parameters,
-        // Without parameters the channel for the report isn't known either.
-        Err(()) => end(),
-    };
-    SERIAL.take().open(parameters.ecam, parameters.ports);
+    let mut page = [0; guest::PAGE_BYTES];
+    // SAFETY: RAM below the monitor that nothing writes any more.
+    unsafe { core::ptr::copy_nonoverlapping(DESCRIPTION as *const u8, page.as_mut_ptr(), page.len()) };
+    // Without a description the channel for the report isn't known either.
+    let Ok(guest) = Guest::parse(&page) else { end() };
+    SERIAL.take().open(guest.report.ecam, guest.report.ports);
+    let ram = Ram::of(guest.memory(), &[]);
     {
         let mut shared = SHARED.take();
         let Shared { partition, board } = &mut *shared;
-        partition.config.vtl = parameters.vtl as u8;
-        partition.config.vps = parameters.cpus as u32;
-        board.ram.add(parameters.ram_start, parameters.ram_end);
-        let line = Line::new("start").text("monitor", env!("CARGO_PKG_VERSION")).text("arch", "aarch64");
-        let line = line.number("vtl", parameters.vtl).number("vps", parameters.cpus);
-        let line = line.hex("ram_start", parameters.ram_start).hex("ram_end", parameters.ram_end);
-        report(line.number("exception_level", cpu::exception_level()).end());
-        if parameters.kernel == 0 {
-            drop(shared);
-            self_test::enter();
-        }
-        if !board.ram.contains(parameters.kernel, 64) || !board.ram.contains(parameters.device_tree, 40) {
-            report(Line::new("error").text("what", "kernel or device tree outside RAM").end());
-            end();
-        }
-        let line = Line::new("kernel-entry").hex("kernel", parameters.kernel);
-        report(line.hex("device_tree", parameters.device_tree).number("time_100ns", cpu::now_100ns()).end());
+        partition.config.vtl = guest.vtl;
+        partition.config.vps = guest.cpus;
+        board.ram = ram;
     }
-    cpu::reset_guest();
-    cpu::enter(0, parameters.kernel, parameters.device_tree)
+    let line = Line::new("start").text("monitor", env!("CARGO_PKG_VERSION")).text("arch", "aarch64");
+    let line = line.number("vtl", guest.vtl.into()).number("vps", guest.cpus.into());
+    report(line.number("exception_level", cpu::exception_level()).end());
+    cpu::allow_floating_point(false);
+    let state = match &guest.start {
+        Start::SelfTest => self_test::state(),
+        Start::Linux(linux) => {
+            let (kernel, device_tree) = (linux.kernel.start, linux.device_tree.unwrap_or_default().start);
+            if !ram.contains(kernel, 64) || !ram.contains(device_tree, 40) {
+                report(Line::new("error").text("what", "kernel or device tree outside RAM").end());
+                end();
+            }
+            let line = Line::new("kernel-entry").hex("kernel", kernel).hex("device_tree", device_tree);
+            report(line.number("time_100ns", cpu::now_100ns()).end());
+            cpu::boot_state(kernel, device_tree)
+        }
+        Start::State(state) => {
+            let line = Line::new("guest-entry").hex("pc", state.aarch64.pc);
+            report(line.number("time_100ns", cpu::now_100ns()).end());
+            state.aarch64
+        }
+    };
+    cpu::enter(0, &state)
 }
 
 /// Another processor, started by the guest through PSCI.
@@ -125,6 +137,6 @@ pub extern "C" fn other(vp: u64) -> ! {
     cpu::map();
     let (entry, argument) = exit::starting(vp as usize);
     report(Line::new("vp-start").number("vp", vp).hex("pc", entry).end());
-    cpu::reset_guest();
-    cpu::enter(vp, entry, argument)
+    cpu::allow_floating_point(false);
+    cpu::enter(vp, &cpu::boot_state(entry, argument))
 }

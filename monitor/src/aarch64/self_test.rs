@@ -2,7 +2,7 @@
 
 use core::arch::{asm, global_asm};
 
-use monitor_core::smccc;
+use monitor_core::{guest::Aarch64State, smccc};
 
 use super::{SHARED, cpu};
 use crate::self_test::{is_harmless, run};
@@ -45,10 +45,10 @@ global_asm!(
     stack_bytes = const STACK_BYTES,
 );
 
-/// Lets the guest run in a kernel's place.
-pub fn enter() -> ! {
-    cpu::map_guest();
-    cpu::enter(0, monitor_guest_start as *const () as u64, 0)
+/// State of the guest that runs in a kernel's place.
+pub fn state() -> Aarch64State {
+    cpu::allow_floating_point(true);
+    cpu::own_guest_state(monitor_guest_start as *const () as u64)
 }
 
 extern "C" fn guest() -> ! {

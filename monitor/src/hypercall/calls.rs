@@ -54,7 +54,8 @@ pub struct Table {
 }
 
 impl StartContext {
-    fn parse(bytes: &[u8; CONTEXT_BYTES]) -> StartContext {
+    /// From its 224 bytes; what isn't there reads as zeros.
+    pub(crate) fn parse(bytes: &[u8]) -> StartContext {
         let segment = |number: usize| {
             let at = 24 + number * 16;
             Segment {

@@ -1,5 +1,5 @@
-//! x86-64: the monitor as a thin hypervisor under SVM, started by a multiboot loader; also that loader's second half,
-//! which puts a Linux kernel in place.
+//! x86-64: the monitor as a thin hypervisor under SVM, started by a multiboot loader; also the loader
+//! that puts a Linux kernel in place.
 
 mod cpu;
 mod exit;
@@ -11,17 +11,20 @@ mod start;
 mod svm;
 
 use monitor_core::{
-    Arch, Config, Machine, OutsideRam, Partition, VPS_MAX, hypercall::StartContext, json::Line,
+    Arch, Config, Machine, OutsideRam, Partition, VPS_MAX,
+    guest::{self, Guest, MEMORY_MAX, Memory, Region, Start},
+    hypercall::StartContext,
+    json::Line,
 };
 
-use crate::{
-    lock::Lock,
-    memory::{Ram, Region},
-};
+use crate::{lock::Lock, memory::Ram};
 pub use cpu::now_100ns;
-use multiboot::Information;
 pub use self_test::{guest_call, guest_end, guest_exit, guest_nonsense};
 use svm::{Control, Registers};
+
+/// The monitor's memory (link/x86_64.ld); its last page describes the guest.
+const MONITOR: core::ops::Range<u64> = 0x10_0000..0x80_0000;
+const DESCRIPTION: u64 = MONITOR.end - guest::PAGE_BYTES as u64;
 
 /// Everything that processors share.
 pub struct Shared {
@@ -106,36 +109,66 @@ extern "C" fn first(information: u64) -> ! {
     port::write(0x21, 1, 0xff);
     port::write(0xa1, 1, 0xff);
     cpu::measure_tsc();
-    let information = Information::at(information);
-    let options = information.options();
-    let ram = information.ram(&reserved());
+    let guest = Guest::parse(&description()).unwrap_or_else(|what| fail(what));
+    let mut entries = [Memory::default(); MEMORY_MAX];
+    let map = memory_map(&guest, information, &mut entries);
+    let ram = Ram::of(map, &reserved());
     let line = Line::new("start").text("monitor", env!("CARGO_PKG_VERSION")).text("arch", "x86_64");
-    let line = line.number("vtl", options.vtl.into());
-    report(line.number("vps", options.cpus.into()).number("tsc_hz", cpu::tsc_hz()).end());
-    let loaded = linux::load(&information, &ram).unwrap_or_else(|what| fail(what));
-    let line = Line::new("kernel-entry").hex("kernel", loaded.entry);
-    report(line.hex("boot_params", loaded.boot_params).number("time_100ns", cpu::now_100ns()).end());
+    let line = line.number("vtl", guest.vtl.into());
+    report(line.number("vps", guest.cpus.into()).number("tsc_hz", cpu::tsc_hz()).end());
     if !cpu::has_svm() {
         fail("the processor has no SVM: -cpu max is needed");
     }
     {
         let mut shared = SHARED.take();
         shared.board.ram = ram;
-        shared.partition.config.vtl = options.vtl;
-        shared.partition.config.vps = options.cpus.clamp(1, VPS_MAX as u32);
+        shared.partition.config.vtl = guest.vtl;
+        shared.partition.config.vps = guest.cpus.clamp(1, VPS_MAX as u32);
         shared.partition.config.tsc_hz = cpu::tsc_hz();
     }
     copy_trampoline();
     // The monitor's own guest reports and ends by itself.
-    svm::fill_maps(!options.is_self_test);
+    svm::fill_maps(guest.start != Start::SelfTest);
     let mut registers = Registers::new();
     let control = Control::prepare(0);
-    if options.is_self_test {
-        self_test::prepare(control, &mut registers);
-    } else {
-        control.boot(&loaded, &mut registers);
+    match &guest.start {
+        Start::SelfTest => self_test::prepare(control, &mut registers),
+        Start::Linux(linux) => {
+            let loaded = linux::load(linux, map, &ram).unwrap_or_else(|what| fail(what));
+            let line = Line::new("kernel-entry").hex("kernel", loaded.entry);
+            let line = line.hex("boot_params", loaded.boot_params);
+            report(line.number("time_100ns", cpu::now_100ns()).end());
+            control.boot(&loaded, &mut registers);
+        }
+        Start::State(state) => {
+            let line = Line::new("guest-entry").hex("rip", state.x86_64.rip);
+            report(line.number("time_100ns", cpu::now_100ns()).end());
+            control.begin(&state.x86_64);
+            registers.begin(&state.x86_64_general);
+        }
     }
     exit::serve(0, control, &mut registers)
+}
+
+/// The page that describes the guest.
+fn description() -> [u8; guest::PAGE_BYTES] {
+    let mut page = [0; guest::PAGE_BYTES];
+    // SAFETY: RAM behind the monitor, where no Rust object lies and nothing writes any more.
+    unsafe { core::ptr::copy_nonoverlapping(DESCRIPTION as *const u8, page.as_mut_ptr(), page.len()) };
+    page
+}
+
+/// The guest's description has it, or the loader.
+fn memory_map<'a>(guest: &Guest, information: u64, entries: &'a mut [Memory; MEMORY_MAX]) -> &'a [Memory] {
+    let mut count = guest.memory().len();
+    entries[..count].copy_from_slice(guest.memory());
+    if count == 0 {
+        for memory in multiboot::memory(information).take(MEMORY_MAX) {
+            entries[count] = memory;
+            count += 1;
+        }
+    }
+    &entries[..count]
 }
 
 /// Another processor, started because the guest asked for it.
@@ -148,14 +181,11 @@ extern "C" fn other(vp: u64) -> ! {
     exit::serve(vp as u32, control, &mut registers)
 }
 
-/// What is not the guest's: the first page, the trampoline and the monitor.
+/// What is not the guest's: the first page, the trampoline and the monitor's memory.
 fn reserved() -> [Region; 3] {
-    let address = |symbol: &u8| core::ptr::from_ref(symbol) as u64;
-    // SAFETY: only the addresses of these symbols are taken.
-    let (begin, end) = unsafe { (address(&start::monitor_begin), address(&start::monitor_end)) };
     let trampoline =
         Region { start: start::TRAMPOLINE, end: start::TRAMPOLINE + start::TRAMPOLINE_BYTES as u64 };
-    [Region { start: 0, end: 4096 }, trampoline, Region { start: begin, end: end.next_multiple_of(4096) }]
+    [Region { start: 0, end: 4096 }, trampoline, Region { start: MONITOR.start, end: MONITOR.end }]
 }
 
 fn copy_trampoline() {

@@ -1,9 +1,11 @@
 //! Puts a bzImage where it runs, with what it is to be told (Documentation/arch/x86/boot.rst, 64-bit boot protocol).
 
-use monitor_core::machine::{u16_at, u32_at, u64_at};
+use monitor_core::{
+    guest::{AVAILABLE, Linux, Memory, Region},
+    machine::{u16_at, u32_at, u64_at},
+};
 
-use super::multiboot::{Information, Memory};
-use crate::memory::{Ram, Region};
+use crate::memory::Ram;
 
 /// Where the kernel begins, and the address of what it is told.
 #[derive(Clone, Copy, Debug)]
@@ -34,20 +36,17 @@ const E820_MAX: usize = 128;
 const KERNEL_64: u16 = 1;
 const SETUP_DTB: u32 = 2;
 
-/// Modules: kernel, initramfs, command line, and, where there is one, device tree.
-pub fn load(information: &Information, ram: &Ram) -> Result<Loaded, &'static str> {
-    let module = |number| information.module(number);
-    let (kernel, initramfs, command_line) = match (module(0), module(1), module(2)) {
-        (Some(kernel), Some(initramfs), Some(command_line)) => (kernel, initramfs, command_line),
-        _ => return Err("a module is missing: kernel, initramfs and command line are needed"),
-    };
+/// `map` is the machine's, which the kernel is told beside its RAM.
+pub fn load(linux: &Linux, map: &[Memory], ram: &Ram) -> Result<Loaded, &'static str> {
+    let &Linux { kernel, initramfs, command_line, device_tree: blob } = linux;
     let mut header = [0; 0x280];
     ram.read(kernel.start, &mut header).map_err(|_| "the kernel is not in RAM")?;
     if header[MAGIC..MAGIC + 4] != *b"HdrS" || u16_at(&header, XLOADFLAGS) & KERNEL_64 == 0 {
         return Err("the kernel is no bzImage with a 64-bit entry point");
     }
-    let free = (0..4).filter_map(module).map(|region| region.end).max().unwrap_or(0).next_multiple_of(PAGE);
-    let (setup_data, free) = device_tree(ram, module(3), free)?;
+    let parts = [kernel, initramfs, command_line].into_iter().chain(blob);
+    let free = parts.map(|region| region.end).max().unwrap_or(0).next_multiple_of(PAGE);
+    let (setup_data, free) = device_tree(ram, blob, free)?;
 
     let setup_sectors = match header[SETUP_SECTS] {
         0 => 4,
@@ -57,7 +56,7 @@ pub fn load(information: &Information, ram: &Ram) -> Result<Loaded, &'static str
     let preferred = u64_at(&header, PREF_ADDRESS);
     let alignment = u64::from(u32_at(&header, KERNEL_ALIGNMENT)).max(PAGE);
     let place = match header[RELOCATABLE] {
-        0 if preferred < free => return Err("the kernel can't move, and modules lie where it must be"),
+        0 if preferred < free => return Err("the kernel can't move, and other parts lie where it must be"),
         0 => preferred,
         _ => free.max(preferred).next_multiple_of(alignment),
     };
@@ -65,7 +64,7 @@ pub fn load(information: &Information, ram: &Ram) -> Result<Loaded, &'static str
         return Err("there is too little memory for the kernel");
     }
     copy(ram, code, place)?;
-    let boot_params = boot_params(&header, initramfs, setup_data, place, information, ram);
+    let boot_params = boot_params(&header, initramfs, setup_data, place, map, ram);
     ram.write(BOOT_PARAMS, &boot_params).map_err(|_| "no RAM for boot_params")?;
     let length = (command_line.end - command_line.start).min(COMMAND_LINE_BYTES_MAX - 1);
     copy(ram, Region { start: command_line.start, end: command_line.start + length }, COMMAND_LINE)?;
@@ -74,8 +73,8 @@ pub fn load(information: &Information, ram: &Ram) -> Result<Loaded, &'static str
 }
 
 /// A copy of the device tree with the header that `setup_data` wants. Returns its address and what is free behind.
-fn device_tree(ram: &Ram, module: Option<Region>, free: u64) -> Result<(u64, u64), &'static str> {
-    let Some(blob) = module else { return Ok((0, free)) };
+fn device_tree(ram: &Ram, blob: Option<Region>, free: u64) -> Result<(u64, u64), &'static str> {
+    let Some(blob) = blob else { return Ok((0, free)) };
     const HEADER_BYTES: u64 = 16;
     let mut header = [0; HEADER_BYTES as usize];
     header[8..12].copy_from_slice(&SETUP_DTB.to_le_bytes());
@@ -90,7 +89,7 @@ fn boot_params(
     initramfs: Region,
     setup_data: u64,
     place: u64,
-    information: &Information,
+    map: &[Memory],
     ram: &Ram,
 ) -> [u8; PAGE as usize] {
     let mut params = [0; PAGE as usize];
@@ -104,8 +103,8 @@ fn boot_params(
     put(0x21c, &((initramfs.end - initramfs.start) as u32).to_le_bytes());
     put(0x228, &(COMMAND_LINE as u32).to_le_bytes());
     put(0x250, &setup_data.to_le_bytes());
-    let others = information.memory().filter(|memory| memory.kind != 1);
-    let own = ram.regions().iter().map(|region| Memory { region: *region, kind: 1 });
+    let others = map.iter().copied().filter(|memory| memory.kind != AVAILABLE);
+    let own = ram.regions().iter().map(|region| Memory { region: *region, kind: AVAILABLE });
     let mut count = 0_u8;
     for memory in own.chain(others).take(E820_MAX) {
         let at = E820_TABLE + usize::from(count) * 20;
@@ -124,7 +123,7 @@ fn copy(ram: &Ram, from: Region, to: u64) -> Result<(), &'static str> {
     while from.start + done < from.end {
         let length = (from.end - from.start - done).min(block.len() as u64);
         let block = &mut block[..length as usize];
-        ram.read(from.start + done, block).map_err(|_| "a module is not in RAM")?;
+        ram.read(from.start + done, block).map_err(|_| "a part of the guest is not in RAM")?;
         ram.write(to + done, block).map_err(|_| "there is too little memory")?;
         done += length;
     }

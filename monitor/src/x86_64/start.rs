@@ -21,9 +21,6 @@ unsafe extern "C" {
     /// Bytes of the trampoline.
     pub static monitor_trampoline: u8;
     pub static monitor_trampoline_end: u8;
-    /// First and last address of the monitor.
-    pub static monitor_begin: u8;
-    pub static monitor_end: u8;
     /// Page tables that map each address to itself, and the segment table.
     pub static monitor_pml4: u8;
     pub static monitor_gdt: u8;

@@ -44,6 +44,13 @@ impl Registers {
         fx[25] = 0x1f;
         Registers { rbx: 0, rcx: 0, rdx: 0, rsi: 0, rdi: 0, rbp: 0, r8_to_r15: [0; 8], _pad: [0; 2], fx }
     }
+
+    /// RBP, RSI, R8 to R12; the others are zero.
+    pub fn begin(&mut self, general: &[u64; 7]) {
+        let [rbp, rsi, upper @ ..] = general;
+        (self.rbp, self.rsi) = (*rbp, *rsi);
+        self.r8_to_r15[..upper.len()].copy_from_slice(upper);
+    }
 }
 
 /// Fields of the control block, by offset.
@@ -141,7 +148,7 @@ impl Control {
         self.put(RSP, stack);
     }
 
-    /// State that the guest asked another processor to begin with.
+    /// State that a processor is to begin with.
     pub fn begin(self, context: &StartContext) {
         let [cs, ds, es, fs, gs, ss, tr, ldtr] = context.segments;
         // The control block's order is ES, CS, SS, DS, FS, GS, GDTR, LDTR, IDTR, TR.

@@ -1,17 +1,13 @@
 //! QEMU's command line and the files that it reads, as a value. Paths are relative to the boot's own folder, where
 //! kernel, initramfs and monitor are linked to, so no path needs quoting in QEMU's ways.
 
-use anyhow::{Context as _, Result, bail, ensure};
-use fdt::{
-    Range,
-    machine::{self, Chosen, MAINLINE, PsciConduit, VmBus, VmBusInterrupt},
-};
+mod aarch64;
+mod x86_64;
 
-use super::{Below, Question};
-use crate::{
-    profile::{Arch, types::Vtl},
-    report::bytes,
-};
+use anyhow::{Result, bail};
+
+use super::{Below, Question, guest::Part};
+use crate::profile::{Arch, types::Vtl};
 
 // Names in the boot's folder.
 pub const KERNEL: &str = "kernel";
@@ -21,7 +17,7 @@ pub const CONSOLE: &str = "console.log";
 pub const REPORT: &str = "report.jsonl";
 const COMMAND_LINE: &str = "command-line";
 const DEVICE_TREE: &str = "device-tree.dtb";
-const PARAMETERS: &str = "parameters";
+const GUEST: &str = "guest";
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -34,6 +30,7 @@ pub struct Parts<'a> {
     pub command_line: &'a str,
     /// The first bytes of the kernel's image.
     pub kernel_head: &'a [u8],
+    pub kernel_bytes: u64,
     pub initramfs_bytes: u64,
     /// QEMU waits on this port for a debugger.
     pub gdb_port: Option<u16>,
@@ -53,12 +50,12 @@ pub fn describe(parts: &Parts) -> Result<Machine> {
     let question = parts.question;
     check_image(question.arch, parts.kernel_head)?;
     let mut machine = match (question.arch, question.below) {
-        (Arch::Aarch64, Below::Monitor { vtl }) => aarch64_with_monitor(parts, vtl)?,
+        (Arch::Aarch64, Below::Monitor { vtl }) => aarch64::with_monitor(parts, vtl)?,
         (Arch::Aarch64, Below::Nothing) => {
             let virt = ["-M", "virt,gic-version=3", "-cpu", "cortex-a72"];
             plain(&virt, parts)
         }
-        (Arch::X86_64, Below::Monitor { vtl }) => x86_64_with_monitor(parts, vtl)?,
+        (Arch::X86_64, Below::Monitor { vtl }) => x86_64::with_monitor(parts, vtl)?,
         (Arch::X86_64, Below::Nothing) => plain(&["-M", "q35", "-cpu", "max"], parts),
     };
     add_common(&mut machine.arguments, parts);
@@ -110,91 +107,12 @@ fn add_common(arguments: &mut Vec<String>, parts: &Parts) {
     }
 }
 
-/// The monitor is started by QEMU's multiboot loader. A VTL2 kernel gets a machine that has nothing of a PC but a
-/// serial port, described by a device tree as Hyper-V does; a normal one a PC, described by ACPI.
-fn x86_64_with_monitor(parts: &Parts, vtl: u8) -> Result<Machine> {
-    let Question { kernel, cpus, .. } = parts.question;
-    let mut files = vec![(COMMAND_LINE, command_line(parts).into_bytes())];
-    let mut modules = format!("{KERNEL},{INITRAMFS},{COMMAND_LINE}");
-    let board = match kernel {
-        Vtl::Vtl2 => {
-            let tree = machine::hyperv_vtl2_x86_64(cpus, pc_memory(parts.memory_bytes)).tree(&MAINLINE);
-            files.push((DEVICE_TREE, fdt::to_dtb(&tree).context("the machine's device tree")?));
-            modules += &format!(",{DEVICE_TREE}");
-            "microvm,acpi=off,rtc=off,pit=off,pic=off"
-        }
-        Vtl::Vtl0 => "q35",
-    };
-    let self_test = if parts.question.is_self_test { " self-test" } else { "" };
-    let mut arguments = strings(&["-M", board, "-cpu", "max", "-kernel", MONITOR, "-initrd"]);
-    arguments.extend([modules, "-append".to_string(), format!("vtl={vtl} cpus={cpus}{self_test}")]);
-    arguments.extend(["-chardev".to_string(), format!("file,id=report,path={REPORT}")]);
-    arguments.extend(strings(&["-device", "isa-debugcon,iobase=0xe9,chardev=report"]));
-    arguments.extend(strings(&["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]));
-    Ok(Machine { arguments, files })
-}
-
-/// A PC leaves the last GiB below 4 GiB to devices.
-fn pc_memory(memory_bytes: u64) -> Vec<Range> {
-    let low = memory_bytes.min(3 * GIB);
-    let high = Range::new(4 * GIB, memory_bytes - low);
-    [Range::new(0, low), high].into_iter().filter(|range| range.size > 0).collect()
-}
-
-// Where things are on QEMU's `virt` (hw/arm/virt.c): RAM, PCI configuration space, PCI's I/O ports.
-const RAM: u64 = GIB;
-const ECAM: u64 = 0x40_1000_0000;
-const PORTS: u64 = 0x3eff_0000;
-// monitor/src/aarch64: the page that is read, and where the monitor's memory ends.
-const PARAMETERS_PAGE: u64 = RAM + 2 * MIB - 0x1000;
-const GUEST_RAM: u64 = RAM + 4 * MIB;
-
-fn aarch64_with_monitor(parts: &Parts, vtl: u8) -> Result<Machine> {
-    let end = RAM + parts.memory_bytes;
-    let kernel = GUEST_RAM;
-    let initramfs = (kernel + arm64_image_bytes(parts.kernel_head)).next_multiple_of(2 * MIB);
-    let device_tree = (initramfs + parts.initramfs_bytes).next_multiple_of(2 * MIB);
-    ensure!(
-        device_tree + 2 * MIB <= end,
-        "kernel and initramfs need more than the {} of memory that the machine has\n  hint: give it more with --memory",
-        bytes(parts.memory_bytes)
-    );
-    let chosen = Chosen {
-        bootargs: Some(command_line(parts)),
-        initrd: Some(Range::new(initramfs, parts.initramfs_bytes)),
-    };
-    let memory = vec![Range::new(GUEST_RAM, end - GUEST_RAM)];
-    let mut virt = machine::qemu_virt_aarch64(parts.question.cpus, memory, PsciConduit::Hvc, chosen);
-    virt.vtl = vtl;
-    // As in the ready machine for Hyper-V itself.
-    virt.vmbus = vec![VmBus {
-        vtl,
-        mmio: vec![Range::new(0xf_f000_0000, 0x1000_0000)],
-        interrupt: VmBusInterrupt::Ppi(2),
-        connection_id: if vtl == 2 { 0x80_0074 } else { 4 },
-        comment: None,
-    }];
-    let dtb = fdt::to_dtb(&virt.tree(&MAINLINE)).context("the machine's device tree")?;
-
-    let cpus = u64::from(parts.question.cpus);
-    // The monitor takes no kernel for its own guest.
-    let entry = if parts.question.is_self_test { 0 } else { kernel };
-    let words = [u64::from(vtl), cpus, entry, device_tree, GUEST_RAM, end, ECAM, PORTS];
-    let mut parameters = b"VTLFORGE".to_vec();
-    words.iter().for_each(|word| parameters.extend(word.to_le_bytes()));
-
-    let mut arguments =
-        strings(&["-M", "virt,virtualization=on,gic-version=3", "-cpu", "cortex-a72", "-kernel", MONITOR]);
-    let loaded =
-        [(PARAMETERS, PARAMETERS_PAGE), (KERNEL, kernel), (INITRAMFS, initramfs), (DEVICE_TREE, device_tree)];
-    for (file, address) in loaded {
+/// Has QEMU put files of the folder into memory.
+fn place(arguments: &mut Vec<String>, parts: &[Part]) {
+    for Part { file, address } in parts {
         let loader = format!("loader,file={file},addr={address:#x},force-raw=on");
         arguments.extend(["-device".to_string(), loader]);
     }
-    arguments.extend(["-chardev".to_string(), format!("file,id=report,path={REPORT}")]);
-    arguments.extend(strings(&["-device", "pci-serial,chardev=report,addr=1"]));
-    let files = vec![(PARAMETERS, parameters), (DEVICE_TREE, dtb)];
-    Ok(Machine { arguments, files })
 }
 
 // Linux, Documentation/arch/arm64/booting.rst and arch/x86/boot.rst.
@@ -220,11 +138,6 @@ fn check_image(arch: Arch, head: &[u8]) -> Result<()> {
     }
 }
 
-/// Memory that an arm64 kernel takes from its first byte on: `image_size` of its header.
-fn arm64_image_bytes(head: &[u8]) -> u64 {
-    head.get(16..24).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,6 +157,7 @@ mod tests {
             memory_bytes,
             command_line,
             kernel_head: head,
+            kernel_bytes: MIB,
             initramfs_bytes: MIB,
             gdb_port: None,
         };
@@ -269,11 +183,19 @@ mod tests {
         );
         has(
             check(Arch::X86_64, Vtl::Vtl2, at_2, &x86, 512 * MIB).unwrap(),
-            &["microvm", "-initrd kernel,initramfs,command-line,device-tree.dtb -append vtl=2 cpus=4"],
+            &[
+                "microvm",
+                "-kernel monitor",
+                "loader,file=guest,addr=0x7ff000",
+                "loader,file=kernel,addr=0x800000",
+                "loader,file=initramfs,addr=0x900000",
+                "loader,file=command-line,addr=0xa00000",
+                "loader,file=device-tree.dtb,addr=0xa01000",
+            ],
         );
         has(
             check(Arch::X86_64, Vtl::Vtl0, at_2, &x86, 512 * MIB).unwrap(),
-            &["q35", "kernel,initramfs,command-line "],
+            &["q35", "-kernel monitor", "loader,file=command-line,addr=0xa00000"],
         );
         has(
             check(Arch::X86_64, Vtl::Vtl0, Below::Nothing, &x86, 512 * MIB).unwrap(),

@@ -157,7 +157,8 @@ fn boot(arguments: &Boot, reporter: Arc<Reporter>) -> Result<ExitCode> {
         memory_bytes: arguments.memory,
         command_line: &command_line,
         kernel_head: &head(&kernel)?,
-        initramfs_bytes: std::fs::metadata(&initramfs).context("can't read the initramfs")?.len(),
+        kernel_bytes: size(&kernel)?,
+        initramfs_bytes: size(&initramfs)?,
         gdb_port: arguments.gdb,
     })?;
     let folder = match &arguments.logs {
@@ -262,6 +263,10 @@ fn monitor_rust(session: &Session, arch: Arch) -> Result<RustWay> {
         Some(target) => RustWay::Toolchain { target },
         None => RustWay::Debian { target: native, packages: rust_packages(&Project::find()?)? },
     })
+}
+
+fn size(path: &Path) -> Result<u64> {
+    Ok(std::fs::metadata(path).with_context(|| format!("can't read {}", path.display()))?.len())
 }
 
 fn head(path: &Path) -> Result<Vec<u8>> {

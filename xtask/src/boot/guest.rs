@@ -1,0 +1,59 @@
+//! What the monitor is told of its guest: which parts lie where, and how the first processor begins. The one answer to
+//! "how does the monitor get its guest", whoever puts the parts into memory. The page is described in monitor/src/guest.rs.
+
+use fdt::Range;
+
+/// A file of the boot's folder, and the physical address of its first byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    pub file: &'static str,
+    pub address: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct Guest {
+    /// The Virtual Trust Level that the guest is told.
+    pub vtl: u8,
+    pub cpus: u32,
+    pub start: Start,
+    /// aarch64: PCI configuration space and the window of PCI's I/O ports, for the report.
+    pub report: Option<(u64, u64)>,
+    /// The guest's RAM; empty where the machine's own loader knows it (x86_64).
+    pub memory: Vec<Range>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Start {
+    /// The monitor's own guest runs in the kernel's place.
+    SelfTest,
+    /// By Linux's boot protocol: kernel, initramfs, command line, device tree. On x86_64 the monitor puts them where they run.
+    Linux { kernel: Range, initramfs: Range, command_line: Range, device_tree: Range },
+}
+
+const WORDS: usize = 512;
+const VERSION: u64 = 1;
+const AVAILABLE: u64 = 1;
+
+impl Guest {
+    /// The page.
+    pub fn page(&self) -> Vec<u8> {
+        let mut words = [0; WORDS];
+        words[0] = u64::from_le_bytes(*b"VTLFORGE");
+        words[1..4].copy_from_slice(&[VERSION, self.vtl.into(), self.cpus.into()]);
+        (words[5], words[6]) = self.report.unwrap_or_default();
+        match &self.start {
+            Start::SelfTest => words[4] = 0,
+            Start::Linux { kernel, initramfs, command_line, device_tree } => {
+                words[4] = 1;
+                let parts = [kernel, initramfs, command_line, device_tree];
+                let ends = parts.into_iter().flat_map(|part| [part.base, part.base + part.size]);
+                words[8..16].iter_mut().zip(ends).for_each(|(word, end)| *word = end);
+            }
+        }
+        words[16] = self.memory.len() as u64;
+        for (range, entry) in self.memory.iter().zip(words[17..].chunks_exact_mut(3)) {
+            entry.copy_from_slice(&[range.base, range.base + range.size, AVAILABLE]);
+        }
+        words.iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+}

@@ -1,0 +1,76 @@
+//! aarch64: QEMU's `virt` starts the monitor as it would a kernel, at EL2.
+
+use anyhow::{Context as _, Result, ensure};
+use fdt::{
+    Range,
+    machine::{self, Chosen, MAINLINE, PsciConduit, VmBus, VmBusInterrupt},
+};
+
+use super::{
+    DEVICE_TREE, GIB, GUEST, INITRAMFS, KERNEL, MIB, MONITOR, Machine, Parts, REPORT, command_line, place,
+    strings,
+};
+use crate::{
+    boot::guest::{Guest, Part, Start},
+    report::bytes,
+};
+
+// Where things are on QEMU's `virt` (hw/arm/virt.c): RAM, PCI configuration space, PCI's I/O ports.
+const RAM: u64 = GIB;
+const ECAM: u64 = 0x40_1000_0000;
+const PORTS: u64 = 0x3eff_0000;
+// monitor/src/aarch64: the page that is read, and where the monitor's memory ends.
+const GUEST_PAGE: u64 = RAM + 2 * MIB - 0x1000;
+const GUEST_RAM: u64 = RAM + 4 * MIB;
+
+pub fn with_monitor(parts: &Parts, vtl: u8) -> Result<Machine> {
+    let end = RAM + parts.memory_bytes;
+    let kernel = Range::new(GUEST_RAM, image_bytes(parts.kernel_head));
+    let initramfs = Range::new((kernel.base + kernel.size).next_multiple_of(2 * MIB), parts.initramfs_bytes);
+    let tree_base = (initramfs.base + initramfs.size).next_multiple_of(2 * MIB);
+    ensure!(
+        tree_base + 2 * MIB <= end,
+        "kernel and initramfs need more than the {} of memory that the machine has\n  hint: give it more with --memory",
+        bytes(parts.memory_bytes)
+    );
+    let cpus = parts.question.cpus;
+    let memory = Range::new(GUEST_RAM, end - GUEST_RAM);
+    let chosen = Chosen { bootargs: Some(command_line(parts)), initrd: Some(initramfs) };
+    let mut virt = machine::qemu_virt_aarch64(cpus, vec![memory], PsciConduit::Hvc, chosen);
+    virt.vtl = vtl;
+    // As in the ready machine for Hyper-V itself.
+    virt.vmbus = vec![VmBus {
+        vtl,
+        mmio: vec![Range::new(0xf_f000_0000, 0x1000_0000)],
+        interrupt: VmBusInterrupt::Ppi(2),
+        connection_id: if vtl == 2 { 0x80_0074 } else { 4 },
+        comment: None,
+    }];
+    let dtb = fdt::to_dtb(&virt.tree(&MAINLINE)).context("the machine's device tree")?;
+    let start = match parts.question.is_self_test {
+        true => Start::SelfTest,
+        false => Start::Linux {
+            kernel,
+            initramfs,
+            // It is in the tree.
+            command_line: Range::new(0, 0),
+            device_tree: Range::new(tree_base, dtb.len() as u64),
+        },
+    };
+    let guest = Guest { vtl, cpus, start, report: Some((ECAM, PORTS)), memory: vec![memory] };
+
+    let placed =
+        [(GUEST, GUEST_PAGE), (KERNEL, kernel.base), (INITRAMFS, initramfs.base), (DEVICE_TREE, tree_base)];
+    let placed = placed.map(|(file, address)| Part { file, address });
+    let mut arguments =
+        strings(&["-M", "virt,virtualization=on,gic-version=3", "-cpu", "cortex-a72", "-kernel", MONITOR]);
+    place(&mut arguments, &placed);
+    arguments.extend(["-chardev".to_string(), format!("file,id=report,path={REPORT}")]);
+    arguments.extend(strings(&["-device", "pci-serial,chardev=report,addr=1"]));
+    Ok(Machine { arguments, files: vec![(GUEST, guest.page()), (DEVICE_TREE, dtb)] })
+}
+
+/// Memory that an arm64 kernel takes from its first byte on: `image_size` of its header.
+fn image_bytes(head: &[u8]) -> u64 {
+    head.get(16..24).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes)
+}
