@@ -5,7 +5,12 @@ use std::{fs, path::Path};
 use sha2::{Digest, Sha256};
 
 fn main() {
-    for (variable, folder) in [("VTLFORGE_FDT_CODE", "../fdt"), ("VTLFORGE_IMAGE_CODE", "../image")] {
+    let libraries = [
+        ("VTLFORGE_FDT_CODE", "../fdt"),
+        ("VTLFORGE_IGVM_CODE", "../igvm"),
+        ("VTLFORGE_IMAGE_CODE", "../image"),
+    ];
+    for (variable, folder) in libraries {
         let mut hasher = Sha256::new();
         hash(&Path::new(folder).join("src"), &mut hasher);
         // The lock file names the versions of fatfs, gpt, vm-fdt, zstd …, which write bytes too.

@@ -1,4 +1,5 @@
-//! Byte formats of bootable images: cpio, FAT32, GPT, whole disks, fixed VHD, unified kernel images.
+//! Byte formats of bootable images: cpio, FAT32, GPT, whole disks, fixed VHD, unified kernel images,
+//! and what an IGVM file holds.
 //!
 //! Values in, bytes out. Nothing here opens a file, reads the environment, starts a process, asks the time or draws
 //! a random number: sizes, identifiers and times come from the caller, contents through `Read`, and results go to
@@ -12,6 +13,7 @@
 //! | [`disk`] | GPT disk with its partitions' contents | a [`layout::Layout`] |
 //! | [`uki`] | unified kernel image | a [`layout::Layout`] |
 //! | [`vhd`] | footer of a fixed VHD | 512 bytes |
+//! | [`igvm`] | pages, registers and parameters of an IGVM file | an [`igvm::Layout`] |
 //! | [`ident`] | GUIDs and volume ids from a seed and a role | values |
 
 pub mod arch;
@@ -20,6 +22,7 @@ pub mod disk;
 pub mod fat;
 pub mod gpt;
 pub mod ident;
+pub mod igvm;
 pub mod kernel;
 pub mod layout;
 mod sparse;

@@ -5,6 +5,7 @@ mod device_tree;
 mod disk;
 mod doomed;
 mod engine;
+mod igvm;
 mod initramfs;
 mod kconfig;
 mod kernel;

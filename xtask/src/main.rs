@@ -8,6 +8,7 @@ mod fetch;
 mod host;
 mod kernel;
 mod manifest;
+mod member;
 mod plan;
 mod profile;
 mod report;

@@ -140,7 +140,7 @@ fn copy_crate(job: &Job) -> Result<PathBuf> {
     Ok(to)
 }
 
-fn cargo(job: &Job) -> Result<Command> {
+pub fn cargo(job: &Job) -> Result<Command> {
     let toolchain = job.context.tools.toolchain()?;
     let host = job.context.tools.host();
     let command = host.rust_command(&toolchain.cargo).envs(host.network());
@@ -253,7 +253,7 @@ fn split_debug_info(job: &Job, arch: Arch, program: &Path) -> Result<()> {
     Ok(())
 }
 
-fn run(job: &Job, command: &Command) -> Result<()> {
+pub fn run(job: &Job, command: &Command) -> Result<()> {
     let limits = Limits { timeout: None, cancel: Some(&job.context.cancelled) };
     match command.run(&job.work.log(), limits, None) {
         Err(CommandError::Cancelled { .. }) => Err(Cancelled.into()),

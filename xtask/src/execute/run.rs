@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use super::{
-    Cancelled, Context, Damaged, Outcome, device_tree, disk, initramfs, kconfig, kernel, leak, payload,
+    Cancelled, Context, Damaged, Outcome, device_tree, disk, igvm, initramfs, kconfig, kernel, leak, payload,
     sources, uki,
 };
 use crate::{
@@ -240,6 +240,9 @@ fn dispatch(job: &Job) -> Result<Vec<(&'static str, OutputKind)>> {
             initramfs::pack(job, entries, *compression_level)
         }
         Action::BuildUki { arch, profile, command_line } => uki::build(job, *arch, profile, command_line),
+        Action::PackIgvm { arch, vtl, described, command_line } => {
+            igvm::pack(job, *arch, *vtl, described, command_line)
+        }
         Action::PackDisk { profile, size_bytes, label, esp } => {
             disk::pack(job, profile, *size_bytes, label, esp)
         }

@@ -55,6 +55,9 @@ pub enum Action {
     PackInitramfs { entries: BTreeMap<String, InitramfsEntry>, compression_level: u8 },
     /// `stub`, `kernel`, `release`, `initramfs` → `uki.efi`
     BuildUki { arch: Arch, profile: String, command_line: String },
+    /// What a VTL2 host loads, and what its platforms measure of it. `kernel`, `initramfs` → `vtl2.igvm`,
+    /// `measurements.json`
+    PackIgvm { arch: Arch, vtl: Vtl, described: Box<DeviceTreeSpec>, command_line: String },
     /// → `disk.raw`
     PackDisk { profile: String, size_bytes: u64, label: String, esp: BTreeMap<String, EspFile> },
     /// `disk` → `disk.vhd`
@@ -135,6 +138,7 @@ impl Action {
             Action::BuildMonitor { .. } => "build-monitor",
             Action::PackInitramfs { .. } => "pack-initramfs",
             Action::BuildUki { .. } => "build-uki",
+            Action::PackIgvm { .. } => "pack-igvm",
             Action::PackDisk { .. } => "pack-disk",
             Action::PackVhd { .. } => "pack-vhd",
         }
@@ -156,6 +160,9 @@ impl Action {
     /// writes the bytes where it is ours, and a number that whoever changes a step's behaviour raises.
     pub fn version(&self) -> String {
         let (number, code) = match self {
+            Action::PackIgvm { .. } => {
+                (1, concat!(env!("VTLFORGE_IMAGE_CODE"), " ", env!("VTLFORGE_IGVM_CODE")))
+            }
             Action::FetchDeb(_) | Action::FetchUrl { .. } | Action::FetchGit { .. } => (1, ""),
             Action::ExtractMember { .. } | Action::UnpackSource { .. } | Action::UnpackDebs => (1, ""),
             Action::ResolveKconfig { .. } | Action::BuildKernel { .. } => (1, ""),
@@ -188,7 +195,8 @@ impl Action {
             | Action::UnpackDebs
             | Action::ResolveKconfig { .. }
             | Action::BuildPayload { .. }
-            | Action::BuildMonitor { .. } => Weight::OneCore,
+            | Action::BuildMonitor { .. }
+            | Action::PackIgvm { .. } => Weight::OneCore,
             Action::BuildKernel { .. } => Weight::AllCores,
         }
     }

@@ -84,6 +84,7 @@ impl Maker<'_> {
         let device_tree = self.device_tree(spec);
         let initramfs = self.initramfs(spec);
         let uki = (spec.firmware == Firmware::Uefi).then(|| self.uki(spec, kernel, initramfs));
+        let igvm = self.igvm(spec, kernel, initramfs);
         let disk = self.disk(spec, kernel, initramfs, device_tree, uki);
         let vhd = self.step(
             format!("vhd {name}"),
@@ -103,6 +104,10 @@ impl Maker<'_> {
         self.artifact(spec, "initramfs.cpio.zst", initramfs, "initramfs.cpio.zst");
         if let Some(uki) = uki {
             self.artifact(spec, "uki.efi", uki, "uki.efi");
+        }
+        if let Some(igvm) = igvm {
+            self.artifact(spec, "vtl2.igvm", igvm, "vtl2.igvm");
+            self.artifact(spec, "measurements.json", igvm, "measurements.json");
         }
         self.artifact(spec, "disk.raw", disk, "disk.raw");
         self.artifact(spec, "disk.vhd", vhd, "disk.vhd");
@@ -312,6 +317,23 @@ impl Maker<'_> {
             command_line: spec.kernel.command_line.clone(),
         };
         self.step(format!("uki {}", spec.name), action, inputs)
+    }
+
+    /// What the host of a VTL2 loads.
+    fn igvm(&mut self, spec: &Spec, kernel: usize, initramfs: usize) -> Option<usize> {
+        let described = spec.device_tree.as_ref().filter(|_| spec.firmware == Firmware::Igvm)?;
+        let action = Action::PackIgvm {
+            arch: spec.arch,
+            vtl: spec.vtl,
+            described: Box::new(described.clone()),
+            command_line: spec.kernel.command_line.clone(),
+        };
+        let inputs: Inputs = [
+            ("kernel".to_string(), output(kernel, "kernel")),
+            ("initramfs".to_string(), output(initramfs, "initramfs.cpio.zst")),
+        ]
+        .into();
+        Some(self.step(format!("igvm {}", spec.name), action, inputs))
     }
 
     /// The disk: what UEFI starts, or for VTL2 the parts that its loader takes from the ESP.

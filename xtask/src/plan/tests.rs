@@ -159,6 +159,7 @@ fn outputs(action: &Action) -> &'static [&'static str] {
         Action::PackInitramfs { .. } => &["initramfs.cpio.zst"],
         Action::BuildUki { .. } => &["uki.efi"],
         Action::PackDisk { .. } => &["disk.raw"],
+        Action::PackIgvm { .. } => &["vtl2.igvm", "measurements.json"],
         Action::PackVhd { .. } => &["disk.vhd"],
     }
 }

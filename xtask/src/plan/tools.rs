@@ -36,6 +36,8 @@ pub fn tools_of(action: &Action, host: Arch) -> Vec<Subject> {
             subjects
         }
         Action::VendorCrates { .. } => vec![Subject::Cargo],
+        // The program that writes it is known by its source.
+        Action::PackIgvm { .. } => Vec::new(),
         Action::FetchDeb(_)
         | Action::FetchUrl { .. }
         | Action::FetchGit { .. }

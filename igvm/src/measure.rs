@@ -1,0 +1,65 @@
+//! What each platform of a file will report of it, computed before anything is loaded.
+
+use igvm::{IgvmFile, IgvmSerializer};
+use igvm_defs::IgvmPlatformType;
+use serde::Serialize;
+
+/// What a platform measures.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Measurement {
+    pub platform: &'static str,
+    pub compatibility_mask: u32,
+    /// The platform's own name of the digest.
+    pub name: &'static str,
+    pub algorithm: &'static str,
+    /// Lower-case hexadecimal digits.
+    pub digest: String,
+    /// What the loader has to do for the digest to come out.
+    pub assumes: &'static [&'static str],
+}
+
+/// The measurements of all platforms that have one, in the order of the file.
+pub fn measure(file: &IgvmFile) -> Result<Vec<Measurement>, igvm::Error> {
+    let serializer = IgvmSerializer::new(file)?;
+    let measurements = serializer.measurements().iter().map(|measured| {
+        let (name, algorithm, assumes) = about(measured.platform);
+        Measurement {
+            platform: platform_name(measured.platform),
+            compatibility_mask: measured.compatibility_mask,
+            name,
+            algorithm,
+            digest: measured.digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            assumes,
+        }
+    });
+    Ok(measurements.collect())
+}
+
+/// The platform's name in profiles.
+pub fn platform_name(platform: IgvmPlatformType) -> &'static str {
+    match platform {
+        IgvmPlatformType::NATIVE => "native",
+        IgvmPlatformType::VSM_ISOLATION => "vsm-isolation",
+        IgvmPlatformType::SEV_SNP => "sev-snp",
+        IgvmPlatformType::TDX => "tdx",
+        _ => "other",
+    }
+}
+
+/// Name and algorithm of the platform's digest, and what it takes for granted.
+fn about(platform: IgvmPlatformType) -> (&'static str, &'static str, &'static [&'static str]) {
+    match platform {
+        IgvmPlatformType::SEV_SNP => ("launch digest", "SHA-384", SNP_ASSUMES),
+        IgvmPlatformType::TDX => ("MRTD", "SHA-384", TDX_ASSUMES),
+        _ => ("boot measurement", "SHA-256", VBS_ASSUMES),
+    }
+}
+
+const IN_ORDER: &str = "pages are imported one by one in the order of the file's headers";
+const PARAMETERS: &str = "parameter areas are imported as unmeasured pages, where their insert header stands";
+const VBS_ASSUMES: &[&str] = &[IN_ORDER, PARAMETERS, "registers of the first processor are measured last"];
+const SNP_ASSUMES: &[&str] =
+    &[IN_ORDER, PARAMETERS, "the VMSA of the first processor is the only one measured, as it is in the file"];
+const TDX_ASSUMES: &[&str] =
+    &[IN_ORDER, PARAMETERS, "each measured page is added, then extended by 256 bytes at a time"];
