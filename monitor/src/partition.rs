@@ -1,6 +1,12 @@
 //! The partition: what the guest has set, what it is told, and what of that was worth a line in the report.
 
-use crate::{Machine, json::Line, register, synic::Synic, vmbus::Host};
+use crate::{
+    Machine,
+    json::Line,
+    register,
+    synic::Synic,
+    vmbus::{self, Host, Signal, Wish},
+};
 
 /// Most virtual processors.
 pub const VPS_MAX: usize = 64;
@@ -51,6 +57,7 @@ pub struct Counts {
     pub register_writes: u64,
     pub cpuids: u64,
     pub messages: u64,
+    pub events: u64,
 }
 
 /// What something unimplemented was.
@@ -104,6 +111,7 @@ impl Partition {
                 register_writes: 0,
                 cpuids: 0,
                 messages: 0,
+                events: 0,
             },
             vps,
             guest_os_id: 0,
@@ -133,6 +141,22 @@ impl Partition {
         self.seen[self.seen_count] = (kind, number);
         self.seen_count += 1;
         true
+    }
+
+    /// Asks the guest to switch off or restart, over VMBus, now or as soon as its driver listens.
+    pub fn wish(&mut self, machine: &mut impl Machine, wish: Wish) {
+        let signal = self.vmbus.wish(machine, wish);
+        self.signal(machine, signal);
+    }
+
+    /// Raises the channel's event flag. A processor that the guest made up, or did not prepare, gets nothing.
+    pub(crate) fn signal(&mut self, machine: &mut impl Machine, signal: Option<Signal>) {
+        let sint = self.vmbus.sint();
+        if let Some(Signal { vp }) = signal
+            && let Some(state) = self.vp(vp)
+        {
+            state.synic.signal(machine, vp, sint, vmbus::RELID);
+        }
     }
 
     /// Counts what was asked for in vain, and reports its first time.
@@ -171,7 +195,8 @@ impl Partition {
             .number("register_reads", counts.register_reads)
             .number("register_writes", counts.register_writes)
             .number("cpuids", counts.cpuids)
-            .number("messages", counts.messages);
+            .number("messages", counts.messages)
+            .number("events", counts.events);
         machine.report(line.number("time_100ns", machine.now_100ns()).end());
     }
 

@@ -9,6 +9,8 @@ pub const MESSAGE_BYTES: usize = 256;
 /// Header: type u32, payload size u8, flags u8, two reserved bytes, sender u64.
 pub const HEADER_BYTES: usize = 16;
 pub const PAYLOAD_BYTES_MAX: usize = MESSAGE_BYTES - HEADER_BYTES;
+/// Event flags of a SINT, a bit each (TLFS, "SIEFP Register").
+const EVENT_FLAG_BYTES: usize = 256;
 
 /// Messages that wait until the guest has emptied the slot.
 const QUEUE_LENGTH: usize = 4;
@@ -90,7 +92,29 @@ impl Synic {
         true
     }
 
-    /// Puts the oldest message of each SINT into its slot, if that is empty (TLFS, "EOM Register").
+    /// How many messages can wait still.
+    pub fn room(&self) -> usize {
+        self.queue.iter().filter(|entry| entry.is_none()).count()
+    }
+
+    /// Raises an event flag of a SINT (TLFS, "SIEFP Register"); false if the guest has not set that up.
+    pub fn signal(&self, machine: &mut impl Machine, vp: u32, sint: u8, flag: u32) -> bool {
+        let sint = usize::from(sint) % SINTS;
+        if self.scontrol & ENABLED == 0 || self.siefp & ENABLED == 0 || self.sints[sint] & MASKED != 0 {
+            return false;
+        }
+        let at = (self.siefp & PAGE_MASK) + (sint * EVENT_FLAG_BYTES) as u64 + u64::from(flag / 8);
+        let mut flags = [0];
+        if flag as usize >= EVENT_FLAG_BYTES * 8 || machine.read(at, &mut flags).is_err() {
+            return false;
+        }
+        // The guest may clear flags meanwhile; the one channel's is alone in its byte.
+        let _ = machine.write(at, &[flags[0] | 1 << (flag % 8)]);
+        machine.interrupt(vp, (self.sints[sint] & 0xff) as u32);
+        true
+    }
+
+    /// Puts the oldest message of each SINT into its slot, if that is empty (TLFS, \"EOM Register\").
     fn deliver(&mut self, machine: &mut impl Machine, vp: u32) {
         for number in 0..QUEUE_LENGTH {
             let Some(message) = self.queue[number] else { continue };

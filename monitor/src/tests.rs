@@ -4,6 +4,7 @@ mod calls;
 mod description;
 mod hostile;
 mod lines;
+mod vmbus;
 mod x86;
 
 use std::collections::BTreeMap;

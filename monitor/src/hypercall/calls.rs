@@ -5,7 +5,7 @@ use crate::{
     Machine, Partition,
     json::Line,
     machine::{u16_at, u32_at, u64_at},
-    partition::{MESSAGE, Unimplemented},
+    partition::{MESSAGE, Unimplemented, Vp},
     synic::PAYLOAD_BYTES_MAX,
     vmbus,
 };
@@ -99,8 +99,7 @@ pub(super) fn simple(
         Code::EnableVpVtl => enable_vp_vtl(partition, machine, vp, parameters),
         Code::StartVp => start_vp(partition, machine, vp, parameters),
         Code::PostMessage => post_message(partition, machine, parameters),
-        // Ports for events come with channels, and there are none.
-        Code::SignalEvent => Status::InvalidConnectionId,
+        Code::SignalEvent => signal_event(partition, machine, parameters),
         Code::VtlCall | Code::VtlReturn => Status::AccessDenied,
         Code::GetVpRegisters | Code::SetVpRegisters | Code::GetVpIndexFromApicId => {
             Status::InvalidHypercallInput
@@ -238,14 +237,39 @@ fn post_message(partition: &mut Partition, machine: &mut impl Machine, parameter
     if !is_known {
         return Status::InvalidConnectionId;
     }
+    // A message that is answered later must not have been taken already.
+    let answers_to = partition.vmbus.vp();
+    let is_full = |state: &mut Vp| state.synic.room() < vmbus::ANSWERS_MAX;
+    if partition.vp(answers_to).is_some_and(is_full) {
+        return Status::InsufficientBuffers;
+    }
     partition.counts.messages += 1;
-    let mut answer = partition.vmbus.take(connection, &input[16..16 + size]);
+    let mut answer = partition.vmbus.take(machine, connection, &input[16..16 + size]);
     let is_new = partition.is_new(MESSAGE, u64::from(connection) << 32 | u64::from(u32_at(&input, 16)));
     if is_new {
         machine.report(answer.line.end());
     }
-    let Some(message) = answer.message else { return Status::Success };
     // A processor that the guest made up gets nothing.
     let Some(state) = partition.vp(answer.vp) else { return Status::Success };
-    if state.synic.post(machine, answer.vp, message) { Status::Success } else { Status::InsufficientBuffers }
+    for message in answer.messages.into_iter().flatten() {
+        if !state.synic.post(machine, answer.vp, message) {
+            return Status::InsufficientBuffers;
+        }
+    }
+    partition.signal(machine, answer.signal);
+    Status::Success
+}
+
+/// TLFS, HvCallSignalEvent. The only port for events is the one of the VMBus host's channel.
+fn signal_event(partition: &mut Partition, machine: &mut impl Machine, parameters: &Parameters) -> Status {
+    let mut input = [0; 8];
+    parameters.read(machine, 0, &mut input);
+    match partition.vmbus.signalled(machine, u32_at(&input, 0)) {
+        Some(signal) => {
+            partition.counts.events += 1;
+            partition.signal(machine, signal);
+            Status::Success
+        }
+        None => Status::InvalidConnectionId,
+    }
 }

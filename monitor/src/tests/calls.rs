@@ -79,15 +79,15 @@ fn processors_start_once() {
 }
 
 /// A message to the VMBus host: connection, type 1, the payload's size, then its words.
-fn post(partition: &mut Partition, fake: &mut Fake, connection: u32, payload: &[u64]) -> u64 {
+pub fn post(partition: &mut Partition, fake: &mut Fake, connection: u32, payload: &[u64]) -> u64 {
     fake.put(INPUT, &[connection.into(), 1 | (payload.len() as u64 * 8) << 32]);
     fake.put(INPUT + 16, payload);
     call(partition, fake, 0x5c)
 }
 
-const SLOT: u64 = RAM_START + 0x3000 + 2 * 256;
+pub const SLOT: u64 = RAM_START + 0x3000 + 2 * 256;
 
-fn with_synic(arch: Arch, vtl: u8) -> (Partition, Fake) {
+pub fn with_synic(arch: Arch, vtl: u8) -> (Partition, Fake) {
     let (mut partition, mut fake) = (partition(arch, vtl), Fake::new());
     for (name, value) in
         [(register::SIMP, RAM_START + 0x3001), (register::SINT0 + 2, 0xf3), (register::SCONTROL, 1)]
@@ -97,11 +97,11 @@ fn with_synic(arch: Arch, vtl: u8) -> (Partition, Fake) {
     (partition, fake)
 }
 
-const CONTACT_6_0: [u64; 4] = [14, 0x6_0000, 2 | 2 << 8, 0];
+pub const CONTACT_6_0: [u64; 4] = [14, 0x6_0000, 2 | 2 << 8, 0];
 const REQUEST_OFFERS: [u64; 1] = [3];
 
 #[test]
-fn vmbus_agrees_on_a_version_and_offers_nothing() {
+fn vmbus_agrees_on_a_version_and_offers_a_channel() {
     let (mut partition, mut fake) = with_synic(Arch::X86_64, 2);
     assert_eq!(post(&mut partition, &mut fake, vmbus::CONNECTION_VTL2, &CONTACT_6_0), 0);
     assert_eq!(fake.interrupts, [(0, 0xf3)]);
@@ -114,7 +114,10 @@ fn vmbus_agrees_on_a_version_and_offers_nothing() {
     assert_eq!(fake.interrupts.len(), 1);
     fake.put(SLOT, &[0]);
     partition.set_register(&mut fake, 0, register::EOM, 0).unwrap();
-    assert_eq!((fake.get(SLOT + 16), fake.interrupts.len()), (4, 2));
+    assert_eq!((fake.get(SLOT + 16), fake.interrupts.len()), (1, 2), "an offer");
+    fake.put(SLOT, &[0]);
+    partition.set_register(&mut fake, 0, register::EOM, 0).unwrap();
+    assert_eq!((fake.get(SLOT + 16), fake.interrupts.len()), (4, 3), "no more offers");
     // A version of the future.
     fake.put(SLOT, &[0]);
     assert_eq!(post(&mut partition, &mut fake, 4, &[14, 0x7_0000, 2, 0]), 0);
@@ -134,5 +137,6 @@ fn a_full_queue_says_so() {
     let (mut partition, mut fake) = with_synic(Arch::X86_64, 2);
     let answers: Vec<u64> =
         (0..6).map(|_| post(&mut partition, &mut fake, vmbus::CONNECTION_VTL2, &REQUEST_OFFERS)).collect();
-    assert_eq!(answers, [0, 0, 0, 0, 0, 0x13]);
+    // Two answers each: one message lies in the slot, three wait, and two more don't fit.
+    assert_eq!(answers, [0, 0, 0x13, 0x13, 0x13, 0x13]);
 }

@@ -89,17 +89,21 @@ fn pages_outside_ram() {
 }
 
 /// Numbers with a taste for the edges (Marsaglia, "Xorshift RNGs", 2003).
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub fn new(seed: u64) -> Random {
+        Random(seed)
+    }
+
+    pub fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0
     }
 
-    fn edge(&mut self) -> u64 {
+    pub fn edge(&mut self) -> u64 {
         const CALLS: [u64; 11] = [0x50, 0x51, 0x46, 0x5c, 0x5d, 0x0f, 0x99, 0x9a, 0x08, 0x11, 0x12];
         match self.next() % 8 {
             0 => CALLS[(self.next() % 11) as usize] | (self.next() % 8) << 32,
