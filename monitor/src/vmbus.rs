@@ -147,7 +147,9 @@ impl Host {
                 self.channel.move_to(u32_at(payload, 12));
                 let answer = self.answer(line.text("message", "modify-channel"));
                 match self.version {
-                    Some(VERSION_5_3..) => answer.and(self.message(MODIFY_RESPONSE, &words::<2, 8>([relid, 0]))),
+                    Some(VERSION_5_3..) => {
+                        answer.and(self.message(MODIFY_RESPONSE, &words::<2, 8>([relid, 0])))
+                    }
                     _ => answer,
                 }
             }

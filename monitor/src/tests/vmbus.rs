@@ -231,7 +231,11 @@ fn offers_pages_and_openings() {
 fn pages_that_are_none() {
     let refused = |pages: &[u64]| {
         let mut driver = Driver::new();
-        assert_eq!(driver.describe(pages).iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), [10], "{pages:x?}");
+        assert_eq!(
+            driver.describe(pages).iter().map(|(kind, _)| *kind).collect::<Vec<_>>(),
+            [10],
+            "{pages:x?}"
+        );
         assert!(!driver.fake.reported(&["channel-pages"]), "{pages:x?}");
         assert!(driver.fake.reported(&["gpadl-header", "0xc000000d"]), "{:?}", driver.fake.lines);
     };
@@ -288,7 +292,9 @@ fn rings_that_make_no_sense() {
     for index in [DATA_BYTES, DATA_BYTES + 8, 4, u32::MAX, 0x8000_0000] {
         broken(&|driver| driver.set_index(0, 0, index));
     }
-    for words in [[6 | 2 << 16, 1], [6 | 1 << 16, 8], [6 | 9 << 16, 4], [6 | 2 << 16, 0xffff], [6 | 2 << 16, 6]] {
+    for words in
+        [[6 | 2 << 16, 1], [6 | 1 << 16, 8], [6 | 9 << 16, 4], [6 | 2 << 16, 0xffff], [6 | 2 << 16, 6]]
+    {
         broken(&|driver| {
             let at = Driver::address(0, 4096);
             driver.fake.put(at, &[words[0] | words[1] << 32]);
@@ -319,7 +325,11 @@ fn channels_at_random() {
         let mut driver = Driver::opened();
         for _ in 0..60 {
             match random.next() % 6 {
-                0 => driver.set_index((random.next() % 2) as usize, (random.next() % 3) as u32 * 4, random.edge() as u32),
+                0 => driver.set_index(
+                    (random.next() % 2) as usize,
+                    (random.next() % 3) as u32 * 4,
+                    random.edge() as u32,
+                ),
                 1 => {
                     let at = (random.next() % (4 * 4096 / 8)) as u32 * 8;
                     let address = Driver::address((random.next() % 2) as usize, at);

@@ -6,10 +6,7 @@
 use core::sync::atomic::{Ordering, fence};
 
 use super::gpadl::{PAGE_BYTES, Pages};
-use crate::{
-    Machine,
-    machine::u16_at,
-};
+use crate::{Machine, machine::u16_at};
 
 // Offsets in the first page (Linux, include/linux/hyperv.h, struct hv_ring_buffer).
 const WRITE_INDEX: u32 = 0;

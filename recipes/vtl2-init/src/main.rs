@@ -13,7 +13,8 @@ use std::time::Duration;
 use vtl2_init::config::{self, After, Config};
 use vtl2_init::facts::{self, Facts};
 use vtl2_init::kernel_log::{self, Severity};
-use vtl2_init::signals::Signals;
+use vtl2_init::power::Action;
+use vtl2_init::signals::{self, Signals};
 use vtl2_init::supervise::Supervisor;
 use vtl2_init::trust_level::{self, Arch, Observations};
 use vtl2_init::{device_tree, mounts, power, report};
@@ -27,10 +28,7 @@ const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     if std::process::id() != 1 {
-        // Stopping "every process" is meant for a machine, or a PID namespace, of its own.
-        let text = concat!("vtl2-init ", env!("CARGO_PKG_VERSION"), ": runs as PID 1 only");
-        let _ = writeln!(io::stderr(), "{text}");
-        return ExitCode::from(2);
+        return command();
     }
     set_hook(Box::new(|panic| {
         kernel_log::write(Severity::Error, &format!("vtl2-init: {panic}"));
@@ -42,6 +40,19 @@ fn main() -> ExitCode {
             Err(_) => std::thread::sleep(PAUSE_AFTER_PANIC),
         }
     }
+}
+
+/// Started by another name, as the kernel does when the host asks for a shutdown: passes the wish on to PID 1.
+fn command() -> ExitCode {
+    let name = std::env::args_os().next().unwrap_or_default();
+    let sent = match Path::new(&name).file_name().and_then(|name| Action::of_command(name.to_str()?)) {
+        Some(action) => signals::ask(action).map_err(|errno| format!("PID 1: {}", errno.desc())),
+        // Stopping "every process" is meant for a machine, or a PID namespace, of its own.
+        None => Err("runs as PID 1, or by the name of poweroff, reboot or halt".to_owned()),
+    };
+    let Err(problem) = sent else { return ExitCode::SUCCESS };
+    let _ = writeln!(io::stderr(), concat!("vtl2-init ", env!("CARGO_PKG_VERSION"), ": {}"), problem);
+    ExitCode::from(2)
 }
 
 /// How far it has come; kept outside what a panic unwinds, so that nothing is done twice.

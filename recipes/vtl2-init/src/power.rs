@@ -24,6 +24,16 @@ pub enum Action {
 }
 
 impl Action {
+    /// What a program of this name is for.
+    pub fn of_command(name: &str) -> Option<Self> {
+        match name {
+            "poweroff" => Some(Self::PowerOff),
+            "reboot" => Some(Self::Reboot),
+            "halt" => Some(Self::Halt),
+            _ => None,
+        }
+    }
+
     fn describe(self) -> (&'static str, RebootMode) {
         match self {
             Self::PowerOff => ("powering off", RebootMode::RB_POWER_OFF),

@@ -15,6 +15,8 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::{flag, low_level};
 
@@ -26,6 +28,16 @@ const REQUESTS: [(i32, Action); 4] = [
     (SIGINT, Action::Reboot),
     (SIGUSR1, Action::Halt),
 ];
+
+/// Asks PID 1 for an action, from another process.
+pub fn ask(action: Action) -> nix::Result<()> {
+    let signal = match action {
+        Action::PowerOff => Signal::SIGUSR2,
+        Action::Reboot => Signal::SIGTERM,
+        Action::Halt => Signal::SIGUSR1,
+    };
+    kill(Pid::from_raw(1), signal)
+}
 
 /// The registered handlers.
 pub struct Signals {

@@ -97,6 +97,19 @@ fn signals_end_the_machine() {
 }
 
 #[test]
+fn commands_pass_wishes_on() {
+    let check = |command: &str, ending: i32, said: &str| {
+        let config = services(&[("service", "never", command)]);
+        let mut machine = Machine::start(&Setup { config: Some(&config), ..Setup::default() });
+        assert_eq!(machine.end(), ending, "{command}: {}", machine.log());
+        assert!(machine.log().contains(said), "{}", machine.log());
+    };
+    check("/poweroff", POWERED_OFF, "<6>vtl2-init: powering off");
+    check("/halt", POWERED_OFF, "<6>vtl2-init: halting");
+    check("/reboot", RESTARTED, "<6>vtl2-init: restarting");
+}
+
+#[test]
 fn restarts_with_growing_delays_and_forwards_output() {
     let config = services(&[
         ("crash", "on-failure", "echo run $PWD $PATH; echo trouble >&2; exit 3"),
@@ -194,7 +207,7 @@ fn idle_starts_no_service() {
 fn refuses_to_be_anything_but_pid_1() {
     let output = Command::new(env!("CARGO_BIN_EXE_vtl2-init")).output().expect("runs");
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("runs as PID 1 only"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("runs as PID 1, or by the name of"));
 }
 
 #[test]

@@ -129,6 +129,10 @@ fn furnish(root: &Path, setup: &Setup) -> PathBuf {
         symlink(format!("usr/{name}"), root.join(name)).expect("link");
     }
     fs::copy(env!("CARGO_BIN_EXE_vtl2-init"), root.join("init")).expect("init");
+    // In /sbin of an image.
+    for name in ["poweroff", "reboot", "halt"] {
+        symlink("/init", root.join(name)).expect("link");
+    }
     fs::write(root.join("cmdline"), setup.cmdline).expect("command line");
     fs::write(root.join("dev/null"), "").expect("to mount over");
     if let Some(config) = setup.config {
