@@ -151,6 +151,8 @@ pub fn enter(vp: u64, state: &Aarch64State) -> ! {
             "msr vmpidr_el2, x9",
             "msr spsr_el2, x15",
             "msr elr_el2, x16",
+            // Whatever brought the processor here needs its stack no more.
+            "mov sp, x14",
             "isb",
             "ldp x0, x1, [x17]",
             "ldp x2, x3, [x17, #16]",
@@ -161,6 +163,7 @@ pub fn enter(vp: u64, state: &Aarch64State) -> ! {
             in("x11") HCR,
             in("x12") CNTHCTL,
             in("x13") CPTR,
+            in("x14") super::vectors::stack_end(vp),
             in("x15") state.cpsr,
             in("x16") state.pc,
             in("x17") state.x0_to_x7.as_ptr(),

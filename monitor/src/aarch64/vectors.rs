@@ -8,13 +8,18 @@ use super::{
 };
 
 /// Bytes of stack a processor has.
-const STACK_BYTES: usize = 16 * 1024;
+const STACK_BYTES: usize = 20 * 1024;
 
 #[repr(C, align(4096))]
 pub struct Stacks([[u8; STACK_BYTES]; monitor_core::VPS_MAX]);
 
 #[unsafe(no_mangle)]
 static mut MONITOR_STACKS: Stacks = Stacks([[0; STACK_BYTES]; monitor_core::VPS_MAX]);
+
+/// Where the stack of a processor begins, at its upper end.
+pub fn stack_end(vp: u64) -> u64 {
+    (&raw const MONITOR_STACKS) as u64 + (vp + 1) * STACK_BYTES as u64
+}
 
 unsafe extern "C" {
     /// Where firmware starts another processor, with its number in X0.

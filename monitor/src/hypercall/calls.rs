@@ -221,6 +221,7 @@ fn start_vp(
 }
 
 /// TLFS, HvCallPostMessage. The only port that anything can be sent to is the VMBus host's.
+#[inline(never)]
 fn post_message(partition: &mut Partition, machine: &mut impl Machine, parameters: &Parameters) -> Status {
     let mut input = [0; 16 + PAYLOAD_BYTES_MAX];
     parameters.read(machine, 0, &mut input);
@@ -261,6 +262,7 @@ fn post_message(partition: &mut Partition, machine: &mut impl Machine, parameter
 }
 
 /// TLFS, HvCallSignalEvent. The only port for events is the one of the VMBus host's channel.
+#[inline(never)]
 fn signal_event(partition: &mut Partition, machine: &mut impl Machine, parameters: &Parameters) -> Status {
     let mut input = [0; 8];
     parameters.read(machine, 0, &mut input);

@@ -105,6 +105,14 @@ fn fail(what: &str) -> ! {
 
 /// The first processor, with a stack and what the loader left.
 extern "C" fn first(information: u64) -> ! {
+    let mut registers = Registers::new();
+    let control = prepare(information, &mut registers);
+    exit::serve(0, control, &mut registers)
+}
+
+/// Puts the guest in place. On its own, so that its stack is free again when the guest runs.
+#[inline(never)]
+fn prepare(information: u64, registers: &mut Registers) -> Control {
     // A VTL2 kernel never programs the old interrupt controllers: without this, their timer arrives as an exception.
     port::write(0x21, 1, 0xff);
     port::write(0xa1, 1, 0xff);
@@ -129,16 +137,15 @@ extern "C" fn first(information: u64) -> ! {
     copy_trampoline();
     // The monitor's own guest reports and ends by itself.
     svm::fill_maps(guest.start != Start::SelfTest);
-    let mut registers = Registers::new();
     let control = Control::prepare(0);
     match &guest.start {
-        Start::SelfTest => self_test::prepare(control, &mut registers),
+        Start::SelfTest => self_test::prepare(control, registers),
         Start::Linux(linux) => {
             let loaded = linux::load(linux, map, &ram).unwrap_or_else(|what| fail(what));
             let line = Line::new("kernel-entry").hex("kernel", loaded.entry);
             let line = line.hex("boot_params", loaded.boot_params);
             report(line.number("time_100ns", cpu::now_100ns()).end());
-            control.boot(&loaded, &mut registers);
+            control.boot(&loaded, registers);
         }
         Start::State(state) => {
             let line = Line::new("guest-entry").hex("rip", state.x86_64.rip);
@@ -147,7 +154,7 @@ extern "C" fn first(information: u64) -> ! {
             registers.begin(&state.x86_64_general);
         }
     }
-    exit::serve(0, control, &mut registers)
+    control
 }
 
 /// The page that describes the guest.

@@ -6,7 +6,7 @@ use core::arch::global_asm;
 use super::{first, other};
 
 /// Bytes of stack a processor has.
-const STACK_BYTES: usize = 16 * 1024;
+const STACK_BYTES: usize = 32 * 1024;
 /// Where others begin; below 1 MiB, by the startup interrupt's vector.
 pub const TRAMPOLINE: u64 = 0x8000;
 pub const TRAMPOLINE_BYTES: usize = 4096;

@@ -83,7 +83,12 @@ pub fn judge(question: &Question, evidence: &Evidence, ended: &Ended) -> Verdict
 /// The monitor outlived its own guest, and says so.
 fn judge_self_test(evidence: &Evidence) -> Verdict {
     let diagnosis = match (&evidence.self_test, &evidence.monitor_error, &evidence.qemu) {
-        (Some(_), None, _) => None,
+        (Some(found), None, _) => {
+            // Each call came back with one answer, or the guest's own registers are not what they were.
+            let number = |name: &str| found[name].as_u64().unwrap_or_default();
+            let is_whole = number("good") + number("bad") == number("rounds");
+            (!is_whole).then(|| format!("the monitor's own guest lost its registers: {found}"))
+        }
         (_, Some(error), _) => Some(format!("the monitor gave up: {error}")),
         (None, None, Some(complaint)) => Some(format!("QEMU: {complaint}")),
         (None, None, None) => Some("the monitor's own guest did not come to its end".to_string()),

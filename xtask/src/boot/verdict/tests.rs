@@ -144,3 +144,14 @@ fn a_hang_is_told_with_its_last_lines() {
     );
     assert_eq!((lines.last_lines.len(), lines.last_lines[0].as_str()), (20, "[    0.10] line 10"));
 }
+
+#[test]
+fn self_tests() {
+    let asked = Question { is_self_test: true, ..question(Arch::Aarch64, Vtl::Vtl2, AT_2) };
+    let whole = r#"{"event":"self-test","rounds":20000,"good":289,"bad":19711}"#;
+    check(asked, "", whole, None, None);
+    // Counters that a stack of the monitor's ran into.
+    check(asked, "", &whole.replace("19711", "750"), None, Some(Code::MonitorFailed));
+    check(asked, "", "", None, Some(Code::MonitorFailed));
+    check(asked, "", &format!("{whole}\n{{\"event\":\"monitor-fault\"}}"), None, Some(Code::MonitorFailed));
+}
