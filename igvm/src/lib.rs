@@ -8,9 +8,14 @@
 //! |---|---|
 //! | [`headers`] | a layout's headers, and the crate's value of the whole file |
 //! | [`write`] | the file's bytes, in one pass, without a second copy of the pages |
+//! | [`read`] | any file, hostile ones too |
+//! | [`load`] | a file in a machine's memory, or why a host refuses it |
 //! | [`measure`] | what each platform will report of it |
 
+pub mod boot;
 pub mod headers;
+pub mod load;
 pub mod measure;
 pub mod pack;
+pub mod read;
 pub mod write;

@@ -17,11 +17,15 @@ enum Verb {
     /// Writes and measures a file by the build's request
     #[command(hide = true)]
     Pack { request: PathBuf },
+    /// Loads a file into a machine's memory by the boot's request
+    #[command(hide = true)]
+    Load { request: PathBuf },
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().verb {
         Verb::Pack { request } => vtlforge_igvm::pack::pack(&request),
+        Verb::Load { request } => vtlforge_igvm::boot::boot(&request),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

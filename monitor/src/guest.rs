@@ -7,6 +7,7 @@
 //! | 2, 3 | trust level that the guest is told, processors |
 //! | 4 | how the guest starts ([`Start`]): 0 self-test, 1 Linux, 2 state |
 //! | 5, 6 | aarch64: PCI configuration space, window of PCI's I/O ports, for the report |
+//! | 7 | physical address where the guest's address 0 lies; 0: its addresses are physical ones |
 //! | 8-15 | Linux: start and end of kernel, initramfs, command line, device tree; equal where there is none |
 //! | 16 | entries of the memory map; 0: that of the machine's own loader |
 //! | 17- | memory map: start, end and kind each |
@@ -42,6 +43,9 @@ pub struct Memory {
 
 pub const AVAILABLE: u32 = 1;
 
+/// Of the guest's address 0, where it isn't the physical one: translated in pieces of this size.
+const ALIGNMENT: u64 = 2 << 20;
+
 /// The page's content. Where it says nonsense, that is told; what lies outside of RAM is for who uses it to see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Guest {
@@ -50,6 +54,8 @@ pub struct Guest {
     pub cpus: u32,
     pub start: Start,
     pub report: Report,
+    /// Where the guest's address 0 lies. Not 0: the guest's machine is the one that Hyper-V shows, whatever the real one.
+    pub base: u64,
     memory: [Memory; MEMORY_MAX],
     memory_count: usize,
 }
@@ -143,9 +149,13 @@ impl Guest {
             cpus: word(3).min(u32::MAX.into()) as u32,
             start,
             report: Report { ecam: word(5), ports: word(6) },
+            base: word(7),
             memory: [Memory::default(); MEMORY_MAX],
             memory_count: 0,
         };
+        if !guest.base.is_multiple_of(ALIGNMENT) {
+            return Err("the guest's memory does not begin at a multiple of 2 MiB");
+        }
         let count = word(MEMORY);
         if count > MEMORY_MAX as u64 {
             return Err("the memory map has too many entries");

@@ -1,4 +1,5 @@
-//! The guest's RAM: a few ranges of physical memory, which the monitor maps at their own addresses.
+//! The guest's RAM: a few ranges of its physical addresses, which lie at their own place in the machine, or all moved by
+//! as much. The monitor maps the machine's memory at its own addresses.
 
 use monitor_core::{
     OutsideRam,
@@ -10,11 +11,13 @@ use monitor_core::{
 pub struct Ram {
     regions: [Region; 8],
     count: usize,
+    /// Where the guest's address 0 lies.
+    pub base: u64,
 }
 
 impl Ram {
     pub const fn new() -> Ram {
-        Ram { regions: [Region { start: 0, end: 0 }; 8], count: 0 }
+        Ram { regions: [Region { start: 0, end: 0 }; 8], count: 0, base: 0 }
     }
 
     /// Adds a range; one more than there is room for is not the guest's.
@@ -26,8 +29,8 @@ impl Ram {
     }
 
     /// RAM of a memory map without `reserved`, which is in order.
-    pub fn of(map: &[Memory], reserved: &[Region]) -> Ram {
-        let mut ram = Ram::new();
+    pub fn of(map: &[Memory], reserved: &[Region], base: u64) -> Ram {
+        let mut ram = Ram { base, ..Ram::new() };
         for memory in map.iter().filter(|memory| memory.kind == AVAILABLE) {
             let region = memory.region;
             let mut start = region.start;
@@ -53,6 +56,7 @@ impl Ram {
         if !self.contains(address, to.len() as u64) {
             return Err(OutsideRam);
         }
+        let address = self.base + address;
         // SAFETY: the range is RAM, mapped at its own address, and no Rust object lies in the guest's RAM. That the
         // guest may write it at the same time gives bytes of either state, which callers take as hostile anyway.
         unsafe { core::ptr::copy_nonoverlapping(address as *const u8, to.as_mut_ptr(), to.len()) };
@@ -63,6 +67,7 @@ impl Ram {
         if !self.contains(address, from.len() as u64) {
             return Err(OutsideRam);
         }
+        let address = self.base + address;
         // SAFETY: as in `read`.
         unsafe { core::ptr::copy_nonoverlapping(from.as_ptr(), address as *mut u8, from.len()) };
         Ok(())

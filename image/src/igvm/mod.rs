@@ -9,6 +9,7 @@
 
 mod aarch64;
 mod hex;
+pub mod start;
 mod x86_64;
 
 use std::ops::Range;

@@ -102,8 +102,12 @@ pub fn allow_floating_point(is_allowed: bool) {
     unsafe { asm!("msr cpacr_el1, {}", "isb", in(reg) value, options(nostack)) };
 }
 
-/// Lets the guest run at EL1 on this processor.
-pub fn enter(vp: u64, state: &Aarch64State) -> ! {
+/// What HCR_EL2 has beside the rest where the guest's addresses are translated, and its interrupts with them: stage 2,
+/// and interrupts that come to the monitor first (VM, IMO).
+pub const TRANSLATED: u64 = 1 << 0 | 1 << 4;
+
+/// Lets the guest run at EL1 on this processor; `extra` is for HCR_EL2.
+pub fn enter(vp: u64, state: &Aarch64State, extra: u64) -> ! {
     // EL1 is 64-bit; SMC comes to the monitor; keys of pointer authentication are the guest's.
     const HCR: u64 = 1 << 31 | 1 << 19 | 1 << 41 | 1 << 40;
     // The guest reads the physical counter and timer.
@@ -140,7 +144,6 @@ pub fn enter(vp: u64, state: &Aarch64State) -> ! {
             "msr cntvoff_el2, xzr",
             "msr cptr_el2, x13",
             "msr hstr_el2, xzr",
-            "msr vttbr_el2, xzr",
             // ICC_SRE_EL2: system registers for the interrupt controller, for EL1 too.
             "mov x9, #0xf",
             "msr S3_4_C12_C9_5, x9",
@@ -160,7 +163,7 @@ pub fn enter(vp: u64, state: &Aarch64State) -> ! {
             "ldp x6, x7, [x17, #48]",
             "eret",
             in("x10") vp,
-            in("x11") HCR,
+            in("x11") HCR | extra,
             in("x12") CNTHCTL,
             in("x13") CPTR,
             in("x14") super::vectors::stack_end(vp),
@@ -212,6 +215,16 @@ pub fn syndrome() -> (u64, u64) {
         asm!("mrs {}, esr_el2", "mrs {}, elr_el2", out(reg) syndrome, out(reg) address, options(nomem, nostack))
     };
     (syndrome, address)
+}
+
+/// Page of the guest's physical address space that an access to memory failed on, and the offset in it.
+pub fn fault_address() -> u64 {
+    let (page, address): (u64, u64);
+    // SAFETY: two registers are read.
+    unsafe {
+        asm!("mrs {}, hpfar_el2", "mrs {}, far_el2", out(reg) page, out(reg) address, options(nomem, nostack))
+    };
+    (page >> 4) << 12 | address & 0xfff
 }
 
 /// The processor's number, as `enter` noted it.

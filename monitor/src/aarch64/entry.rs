@@ -2,13 +2,15 @@
 
 mod cpu;
 mod exit;
+mod interrupts;
 mod self_test;
 mod serial;
+mod stage_2;
 mod vectors;
 
 use monitor_core::{
     Arch, Config, Machine, OutsideRam, Partition, VPS_MAX,
-    guest::{self, Guest, Start},
+    guest::{self, Aarch64State, Guest, Start},
     hypercall::StartContext,
     json::Line,
 };
@@ -99,7 +101,12 @@ pub extern "C" fn first() -> ! {
     // Without a description the channel for the report isn't known either.
     let Ok(guest) = Guest::parse(&page) else { end() };
     SERIAL.take().open(guest.report.ecam, guest.report.ports);
-    let ram = Ram::of(guest.memory(), &[]);
+    let ram = Ram::of(guest.memory(), &[], guest.base);
+    let is_translated = guest.base != 0;
+    if is_translated && let Err(what) = stage_2::map(&ram, guest.cpus) {
+        report(Line::new("error").text("what", what).end());
+        end();
+    }
     {
         let mut shared = SHARED.take();
         let Shared { partition, board } = &mut *shared;
@@ -129,7 +136,7 @@ pub extern "C" fn first() -> ! {
             state.aarch64
         }
     };
-    cpu::enter(0, &state)
+    enter(0, &state)
 }
 
 /// Another processor, started by the guest through PSCI.
@@ -138,5 +145,15 @@ pub extern "C" fn other(vp: u64) -> ! {
     let (entry, argument) = exit::starting(vp as usize);
     report(Line::new("vp-start").number("vp", vp).hex("pc", entry).end());
     cpu::allow_floating_point(false);
-    cpu::enter(vp, &cpu::boot_state(entry, argument))
+    enter(vp, &cpu::boot_state(entry, argument))
+}
+
+fn enter(vp: u64, state: &Aarch64State) -> ! {
+    let extra = if stage_2::use_tables() {
+        interrupts::prepare();
+        cpu::TRANSLATED
+    } else {
+        0
+    };
+    cpu::enter(vp, state, extra)
 }

@@ -10,18 +10,48 @@ use monitor_core::{
     smccc::{self, Call},
 };
 
-use super::{SHARED, Shared, cpu, end, report, vectors::monitor_other};
+use super::{SHARED, Shared, cpu, end, interrupts, report, vectors::monitor_other};
 
-/// The guest's registers X0 to X19, X29 and X30, as the entry in assembly lays them out.
+/// The guest's registers, as the entry in assembly lays them out.
 #[repr(C)]
 pub struct Frame {
     x: [u64; 20],
-    _x29_x30: [u64; 2],
+    x29_x30: [u64; 2],
+    _fpcr_fpsr: [u64; 2],
+    x20_to_x27: [u64; 8],
+    _q: [u64; 64],
+    x28: u64,
+}
+
+impl Frame {
+    /// A general register by its number in an instruction; 31 reads as zero.
+    pub fn general(&self, number: u64) -> u64 {
+        match number as usize {
+            number @ 0..20 => self.x[number],
+            number @ 20..28 => self.x20_to_x27[number - 20],
+            28 => self.x28,
+            number @ 29..31 => self.x29_x30[number - 29],
+            _ => 0,
+        }
+    }
+
+    /// As [`Frame::general`]; what is written to 31 goes nowhere.
+    pub fn set_general(&mut self, number: u64, value: u64) {
+        match number as usize {
+            number @ 0..20 => self.x[number] = value,
+            number @ 20..28 => self.x20_to_x27[number - 20] = value,
+            28 => self.x28 = value,
+            number @ 29..31 => self.x29_x30[number - 29] = value,
+            _ => {}
+        }
+    }
 }
 
 // Arm ARM, ESR_EL2, field EC: exception classes.
 const HVC: u64 = 0x16;
 const SMC: u64 = 0x17;
+const SYSTEM_REGISTER: u64 = 0x18;
+const DATA_ABORT: u64 = 0x24;
 
 /// PSCI: the processor runs already, or there is no such processor.
 const INVALID_PARAMETERS: u64 = -2_i64 as u64;
@@ -47,9 +77,11 @@ pub extern "C" fn handle(frame: &mut Frame) {
             cpu::skip_instruction();
             call(frame, address + 4);
         }
+        SYSTEM_REGISTER if interrupts::send(syndrome, frame) => cpu::skip_instruction(),
+        DATA_ABORT if interrupts::redistributor(syndrome, frame) => cpu::skip_instruction(),
         class => {
             let line = Line::new("unexpected-exit").hex("class", class).hex("syndrome", syndrome);
-            report(line.hex("address", address).end());
+            report(line.hex("address", address).hex("fault", cpu::fault_address()).end());
             finish("unexpected-exit");
         }
     }

@@ -40,6 +40,7 @@ fn nonsense() {
     assert_eq!(wrong(&[(1, 99)]), "the guest is described in another version of the format");
     assert_eq!(wrong(&[(4, 3)]), "the guest starts in a way that isn't known");
     assert_eq!(wrong(&[(4, 1), (8, 2), (9, 1)]), "a part of the guest ends before it starts");
+    assert_eq!(wrong(&[(7, 4096)]), "the guest's memory does not begin at a multiple of 2 MiB");
     assert_eq!(wrong(&[(16, 33)]), "the memory map has too many entries");
     assert_eq!(wrong(&[(16, u64::MAX)]), "the memory map has too many entries");
 }

@@ -4,6 +4,7 @@
 mod cpu;
 mod exit;
 mod linux;
+mod moved;
 mod multiboot;
 mod port;
 mod self_test;
@@ -120,7 +121,9 @@ fn prepare(information: u64, registers: &mut Registers) -> Control {
     let guest = Guest::parse(&description()).unwrap_or_else(|what| fail(what));
     let mut entries = [Memory::default(); MEMORY_MAX];
     let map = memory_map(&guest, information, &mut entries);
-    let ram = Ram::of(map, &reserved());
+    // Nothing of the machine is left out of what is moved: all of it lies behind the monitor.
+    let reserved = reserved();
+    let ram = Ram::of(map, if guest.base == 0 { &reserved } else { &[] }, guest.base);
     let line = Line::new("start").text("monitor", env!("CARGO_PKG_VERSION")).text("arch", "x86_64");
     let line = line.number("vtl", guest.vtl.into());
     report(line.number("vps", guest.cpus.into()).number("tsc_hz", cpu::tsc_hz()).end());
@@ -150,6 +153,10 @@ fn prepare(information: u64, registers: &mut Registers) -> Control {
         Start::State(state) => {
             let line = Line::new("guest-entry").hex("rip", state.x86_64.rip);
             report(line.number("time_100ns", cpu::now_100ns()).end());
+            if guest.base != 0 {
+                moved::map(&ram).unwrap_or_else(|what| fail(what));
+                moved::translate(control);
+            }
             control.begin(&state.x86_64);
             registers.begin(&state.x86_64_general);
         }
@@ -184,6 +191,7 @@ extern "C" fn other(vp: u64) -> ! {
     let Some(context) = context else { fail("the guest started a processor by itself, not through Hyper-V") };
     let mut registers = Registers::new();
     let control = Control::prepare(vp as usize);
+    moved::translate(control);
     control.begin(&context);
     exit::serve(vp as u32, control, &mut registers)
 }

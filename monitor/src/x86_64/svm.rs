@@ -58,7 +58,9 @@ pub mod field {
     pub const EXIT_CODE: usize = 0x70;
     pub const EXIT_INFO_1: usize = 0x78;
     pub const EXIT_INFO_2: usize = 0x80;
+    pub const NESTED_PAGING: usize = 0x90;
     pub const EVENT_INJECTION: usize = 0xa8;
+    pub const NESTED_CR3: usize = 0xb0;
     /// Privilege level, a byte.
     pub const CPL: usize = 0x4cb;
     pub const EFER: usize = 0x4d0;

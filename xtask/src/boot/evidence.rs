@@ -20,6 +20,8 @@ pub enum Ended {
     Status(i32),
     Signal,
     TimeUp(Duration),
+    /// Stopped, since the payload had reported and doesn't end by itself.
+    Stopped,
 }
 
 /// First time that something showed.
@@ -70,7 +72,7 @@ pub struct Evidence {
 }
 
 const LAST_LINES: usize = 20;
-const READY: &str = "payload-ready ";
+pub const READY: &str = "payload-ready ";
 
 /// A line of the console and the name of the milestone that it is.
 const MILESTONES: [(&str, &str); 5] = [

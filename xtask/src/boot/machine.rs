@@ -4,7 +4,12 @@
 mod aarch64;
 mod x86_64;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
+use fdt::{
+    Range,
+    machine::{Chosen, OPENHCL_HOST},
+};
+use image::igvm::start::{Guest, Host};
 
 use super::{Below, Question, guest::Part};
 use crate::profile::{Arch, types::Vtl};
@@ -41,6 +46,8 @@ pub struct Machine {
     pub arguments: Vec<String>,
     /// Name and content of what is written beside the links.
     pub files: Vec<(&'static str, Vec<u8>)>,
+    /// With what the monitor takes for itself.
+    memory_bytes: u64,
 }
 
 /// First bytes of a kernel's image that are looked at.
@@ -58,8 +65,42 @@ pub fn describe(parts: &Parts) -> Result<Machine> {
         (Arch::X86_64, Below::Monitor { vtl }) => x86_64::with_monitor(parts, vtl)?,
         (Arch::X86_64, Below::Nothing) => plain(&["-M", "q35", "-cpu", "max"], parts),
     };
-    add_common(&mut machine.arguments, parts);
+    add_common(&mut machine, question, parts.gdb_port);
     Ok(machine)
+}
+
+/// The machine for a guest that a host has loaded; `memory_bytes` is the guest's RAM.
+pub fn describe_loaded(
+    question: Question,
+    memory_bytes: u64,
+    guest: &Guest,
+    gdb_port: Option<u16>,
+) -> Machine {
+    let (cpus, runs) = (question.cpus, &guest.runs);
+    let mut machine = match question.arch {
+        Arch::X86_64 => x86_64::loaded(cpus, memory_bytes, runs, guest.registers),
+        Arch::Aarch64 => aarch64::loaded(cpus, memory_bytes, runs, guest.registers),
+    };
+    add_common(&mut machine, question, gdb_port);
+    machine
+}
+
+/// What the monitor, as a host, says of its machine, so far as it is the same on every boot.
+pub fn host(arch: Arch, cpus: u32, memory_bytes: u64, command_line: &str) -> Result<Host> {
+    let memory = vec![Range::new(0, memory_bytes)];
+    let machine = match arch {
+        Arch::X86_64 => fdt::machine::hyperv_vtl2_x86_64(cpus, memory),
+        Arch::Aarch64 => fdt::machine::hyperv_vtl2_aarch64(cpus, memory, Chosen::default()),
+    };
+    let mmio = machine.vmbus.iter().flat_map(|vmbus| &vmbus.mmio);
+    Ok(Host {
+        arch: crate::execute::image_arch(arch),
+        memory: std::iter::once(0..memory_bytes).collect(),
+        mmio: mmio.map(|range| range.base..range.base + range.size).collect(),
+        vps: cpus,
+        device_tree: fdt::to_dtb(&machine.tree(&OPENHCL_HOST)).context("the host's device tree")?,
+        command_line: command_line.to_string(),
+    })
 }
 
 fn strings(items: &[&str]) -> Vec<String> {
@@ -71,7 +112,7 @@ fn plain(machine: &[&str], parts: &Parts) -> Machine {
     let mut arguments = strings(machine);
     arguments.extend(strings(&["-kernel", KERNEL, "-initrd", INITRAMFS, "-append"]));
     arguments.push(command_line(parts));
-    Machine { arguments, files: Vec::new() }
+    Machine { arguments, files: Vec::new(), memory_bytes: parts.memory_bytes }
 }
 
 /// The profile's command line, and what the payload is to do once it has reported.
@@ -86,23 +127,24 @@ fn command_line(parts: &Parts) -> String {
     format!("{} vtl2_init.after={after}", parts.command_line)
 }
 
-fn add_common(arguments: &mut Vec<String>, parts: &Parts) {
-    let accel = match parts.question.arch {
+fn add_common(machine: &mut Machine, question: Question, gdb_port: Option<u16>) {
+    let arguments = &mut machine.arguments;
+    let accel = match question.arch {
         // With a thread a processor, QEMU lets one run code while another patches it: kernels die of that now and then.
         Arch::X86_64 => "tcg,thread=single",
         Arch::Aarch64 => "tcg",
     };
     arguments.extend(strings(&["-accel", accel, "-nodefaults", "-display", "none", "-no-reboot"]));
-    arguments.extend(["-m".to_string(), format!("{}M", parts.memory_bytes / MIB)]);
-    arguments.extend(["-smp".to_string(), parts.question.cpus.to_string()]);
-    if parts.question.is_interactive {
+    arguments.extend(["-m".to_string(), format!("{}M", machine.memory_bytes / MIB)]);
+    arguments.extend(["-smp".to_string(), question.cpus.to_string()]);
+    if question.is_interactive {
         let chardev = format!("stdio,id=console,mux=on,signal=off,logfile={CONSOLE}");
         arguments.extend(["-chardev".to_string(), chardev]);
         arguments.extend(strings(&["-serial", "chardev:console", "-mon", "chardev=console,mode=readline"]));
     } else {
         arguments.extend(strings(&["-serial", "stdio", "-monitor", "none"]));
     }
-    if let Some(port) = parts.gdb_port {
+    if let Some(port) = gdb_port {
         arguments.extend(["-S".to_string(), "-gdb".to_string(), format!("tcp:127.0.0.1:{port}")]);
     }
 }

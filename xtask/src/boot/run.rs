@@ -1,18 +1,23 @@
 //! Running QEMU: the boot's folder, the console as it comes, the end.
 
 use std::{
+    cell::Cell,
     fs::{self, File},
     io::Write as _,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
-    sync::atomic::AtomicBool,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, RecvTimeoutError},
+    },
+    thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail};
 
 use super::{
-    evidence::{ConsoleLine, Ended},
+    evidence::{ConsoleLine, Ended, READY},
     machine::{CONSOLE, Machine, REPORT},
 };
 use crate::host::{
@@ -69,6 +74,17 @@ impl Folder {
     }
 }
 
+/// How long a machine may run.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    pub timeout: Duration,
+    /// No longer than until the payload has reported: nobody told it to end.
+    pub until_ready: bool,
+}
+
+/// How often it is looked at whether somebody cancels.
+const STEP: Duration = Duration::from_millis(50);
+
 /// What came of it.
 pub struct Run {
     pub console: Vec<ConsoleLine>,
@@ -82,19 +98,40 @@ pub fn run(
     qemu: &Path,
     machine: &Machine,
     folder: &Folder,
-    timeout: Duration,
+    patience: Patience,
     cancel: &AtomicBool,
 ) -> Result<Run> {
     let command = command(host, qemu, machine, folder);
     let mut console = Vec::new();
     let started = Instant::now();
+    let (is_ready, stop) = (Cell::new(false), AtomicBool::new(false));
     let mut on_line = |line: &str| {
         console.push(ConsoleLine { at: started.elapsed(), text: line.to_string() });
+        if patience.until_ready && line.contains(READY) {
+            is_ready.set(true);
+            stop.store(true, Ordering::Relaxed);
+        }
     };
-    let limits = Limits { timeout: Some(timeout), cancel: Some(cancel) };
-    let ended = match command.status(&folder.file(CONSOLE), limits, Some(&mut on_line)) {
+    let limits = Limits { timeout: Some(patience.timeout), cancel: Some(&stop) };
+    let result = thread::scope(|scope| {
+        let (has_ended, gone) = mpsc::channel::<()>();
+        // Whoever cancels stops it as well.
+        let stop = &stop;
+        scope.spawn(move || {
+            while gone.recv_timeout(STEP) == Err(RecvTimeoutError::Timeout) {
+                if cancel.load(Ordering::Relaxed) {
+                    stop.store(true, Ordering::Relaxed);
+                }
+            }
+        });
+        let result = command.status(&folder.file(CONSOLE), limits, Some(&mut on_line));
+        drop(has_ended);
+        result
+    });
+    let ended = match result {
         Ok(status) => status.code().map_or(Ended::Signal, Ended::Status),
-        Err(CommandError::TimedOut { .. }) => Ended::TimeUp(timeout),
+        Err(CommandError::TimedOut { .. }) => Ended::TimeUp(patience.timeout),
+        Err(CommandError::Cancelled { .. }) if is_ready.get() => Ended::Stopped,
         Err(CommandError::Cancelled { .. }) => return Err(crate::execute::Cancelled.into()),
         Err(error) => return Err(error.into()),
     };

@@ -218,7 +218,7 @@ fn no_payload(evidence: &Evidence, ended: &Ended) -> Option<Diagnosis> {
     let how = match ended {
         Ended::TimeUp(limit) => format!("within {} s", limit.as_secs()),
         Ended::Status(status) => format!("before the machine ended (QEMU's exit status {status})"),
-        Ended::Signal => "before QEMU was killed".to_string(),
+        Ended::Signal | Ended::Stopped => "before QEMU was killed".to_string(),
     };
     if evidence.console_lines == 0 {
         return say(
@@ -236,7 +236,7 @@ fn no_payload(evidence: &Evidence, ended: &Ended) -> Option<Diagnosis> {
             format!("no payload-ready line {how}; the last line is {last:?}"),
             Some("more time with --timeout, a debugger with --gdb"),
         ),
-        Ended::Status(_) | Ended::Signal => {
+        Ended::Status(_) | Ended::Signal | Ended::Stopped => {
             say(Code::EndedEarly, format!("no payload-ready line {how}; the last line is {last:?}"), None)
         }
     }

@@ -63,6 +63,14 @@ pub fn make_boot(profile: &ProfileInput, host: &HostFacts, rust: RustWay) -> Pla
     maker.plan
 }
 
+/// The monitor alone.
+pub fn make_monitor(arch: Arch, host: &HostFacts, rust: RustWay) -> Plan {
+    let mut maker =
+        Maker { host, plan: Plan { steps: Vec::new(), artifacts: Vec::new() }, known: HashMap::new() };
+    maker.monitor(arch, rust);
+    maker.plan
+}
+
 struct Maker<'a> {
     host: &'a HostFacts,
     plan: Plan,

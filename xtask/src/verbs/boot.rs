@@ -1,5 +1,6 @@
 //! `cargo xtask boot`: boots a profile under QEMU and says what came of it, with evidence.
 
+mod igvm;
 mod show;
 
 use std::{
@@ -20,17 +21,17 @@ use crate::{
     boot::{
         Below, Question, evidence,
         machine::{self, HEAD_BYTES, INITRAMFS, KERNEL, MONITOR, Parts},
-        run::{self, Folder},
+        run::{self, Folder, Patience},
         verdict,
     },
-    execute,
+    execute::{self, Outcomes},
     host::{
         identity::Subject,
         rust_target::{has_target, native_target},
         tools::{Tool, facts},
         version::Version,
     },
-    plan::{self, Action, RustWay},
+    plan::{self, Action, Plan, RustWay},
     profile::{Arch, ByteSize, Project, rust_packages},
     report::{Event, Reporter, failure},
 };
@@ -40,6 +41,9 @@ pub struct Boot {
     /// Name of a file in profiles/ [default: x86_64-vtl2]
     #[arg(value_name = "PROFILE")]
     pub profile: Option<String>,
+    /// Boot this IGVM file, loaded as a host loads it for VTL2, in place of a profile's parts
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["profile", "vtl", "without", "self_test", "interactive"])]
+    pub igvm: Option<PathBuf>,
     /// What is below the kernel: the monitor, saying that this is VTL 0 or 2, or none [default: the profile's level]
     #[arg(long, value_enum)]
     pub vtl: Option<VtlChoice>,
@@ -64,7 +68,7 @@ pub struct Boot {
     /// How QEMU runs the guest: emulation alone lets a monitor in below the kernel
     #[arg(long, value_name = "ACCEL", default_value = "tcg")]
     pub accel: String,
-    /// Options to append to the kernel's command line
+    /// Options to append to the kernel's command line; with --igvm, what the host says of it
     #[arg(long, value_name = "OPTIONS")]
     pub append: Option<String>,
     /// Options to leave out of the kernel's command line; may be repeated
@@ -112,13 +116,34 @@ pub fn run(arguments: &Boot) -> Result<ExitCode> {
 fn boot(arguments: &Boot, reporter: Arc<Reporter>) -> Result<ExitCode> {
     let started = Instant::now();
     check_arguments(arguments)?;
+    // Before anything is built.
+    let igvm = arguments.igvm.as_deref().map(igvm::Given::look_at).transpose()?;
     let selection = Selection { profiles: arguments.profile.iter().cloned().collect(), all: false };
-    let mut session = Session::open(&selection, &arguments.options, Access::Build, reporter.clone())?;
+    let mut session = Session::open(&selection, &arguments.options, Access::Build, reporter)?;
     crate::signals::cancel_on_interrupt(&session.context.cancelled)?;
+    let ready = match &igvm {
+        Some(given) => igvm::prepare(arguments, given, &mut session)?,
+        None => prepare(arguments, &mut session)?,
+    };
+    run_and_judge(arguments, &session, ready, started)
+}
+
+/// A machine that can be started.
+struct Ready {
+    /// What is booted, in the words of who asked for it.
+    name: String,
+    question: Question,
+    qemu: PathBuf,
+    machine: machine::Machine,
+    folder: Folder,
+    until_ready: bool,
+}
+
+/// The parts of a profile.
+fn prepare(arguments: &Boot, session: &mut Session) -> Result<Ready> {
     let profile = &session.profiles[0];
     let (name, arch) = (profile.spec.name.clone(), profile.spec.arch);
-    let qemu = find_qemu(&session, arch)?;
-
+    let qemu = find_qemu(session, arch)?;
     let question = Question {
         arch,
         kernel: profile.spec.vtl,
@@ -137,16 +162,9 @@ fn boot(arguments: &Boot, reporter: Arc<Reporter>) -> Result<ExitCode> {
         "--self-test is a test of the monitor, and --vtl none boots without it"
     );
     let command_line = command_line(arguments, &profile.spec.kernel.command_line)?;
-    let plan = plan::make_boot(profile, &session.host, monitor_rust(&session, arch)?);
-    if arguments.options.offline {
-        execute::check_offline(&session.context, &plan, &session.last)?;
-    }
-    let outcomes = execute::execute(&session.context, &plan, &mut session.last)?;
-    let made = |wanted: fn(&Action) -> bool, output: &str| {
-        let number =
-            plan.steps.iter().position(|step| wanted(&step.action)).expect("make_boot has one of each");
-        session.context.store.output_path(&outcomes.0[number].key, output)
-    };
+    let plan = plan::make_boot(profile, &session.host, monitor_rust(session, arch)?);
+    let outcomes = execute(arguments, session, &plan)?;
+    let made = |wanted: fn(&Action) -> bool, output: &str| made(session, &plan, &outcomes, wanted, output);
     let kernel = made(|action| matches!(action, Action::BuildKernel { .. }), "kernel");
     let vmlinux = made(|action| matches!(action, Action::BuildKernel { .. }), "vmlinux");
     let initramfs = made(|action| matches!(action, Action::PackInitramfs { .. }), "initramfs.cpio.zst");
@@ -161,28 +179,60 @@ fn boot(arguments: &Boot, reporter: Arc<Reporter>) -> Result<ExitCode> {
         initramfs_bytes: size(&initramfs)?,
         gdb_port: arguments.gdb,
     })?;
-    let folder = match &arguments.logs {
-        Some(folder) => std::path::absolute(folder)?,
-        None => session.context.root.join("out/boot").join(&name),
-    };
-    let folder = Folder::open(&folder)?;
+    let folder = folder(arguments, session, &name)?;
     for (link, to) in [(KERNEL, &kernel), (INITRAMFS, &initramfs), (MONITOR, &monitor)] {
         folder.link(link, to)?;
     }
+    if let Some(port) = arguments.gdb {
+        session
+            .context
+            .reporter
+            .note(&format!("waiting for a debugger: gdb {} -ex 'target remote :{port}'", vmlinux.display()));
+    }
+    Ok(Ready { name, question, qemu, machine, folder, until_ready: false })
+}
+
+fn execute(arguments: &Boot, session: &mut Session, plan: &Plan) -> Result<Outcomes> {
+    if arguments.options.offline {
+        execute::check_offline(&session.context, plan, &session.last)?;
+    }
+    execute::execute(&session.context, plan, &mut session.last)
+}
+
+/// Path of what a step made; there is one such step in a boot's plan.
+fn made(
+    session: &Session,
+    plan: &Plan,
+    outcomes: &Outcomes,
+    wanted: fn(&Action) -> bool,
+    output: &str,
+) -> PathBuf {
+    let number =
+        plan.steps.iter().position(|step| wanted(&step.action)).expect("a boot's plan has one of each");
+    session.context.store.output_path(&outcomes.0[number].key, output)
+}
+
+fn folder(arguments: &Boot, session: &Session, name: &str) -> Result<Folder> {
+    let folder = match &arguments.logs {
+        Some(folder) => std::path::absolute(folder)?,
+        None => session.context.root.join("out/boot").join(name),
+    };
+    Folder::open(&folder)
+}
+
+fn run_and_judge(arguments: &Boot, session: &Session, ready: Ready, started: Instant) -> Result<ExitCode> {
+    let Ready { name, question, qemu, machine, folder, until_ready } = ready;
     for (file, content) in &machine.files {
         folder.write(file, content)?;
-    }
-    if let Some(port) = arguments.gdb {
-        reporter
-            .note(&format!("waiting for a debugger: gdb {} -ex 'target remote :{port}'", vmlinux.display()));
     }
     let run = if arguments.interactive {
         run::run_interactive(&qemu, &machine, &folder)?
     } else {
         // Whoever sits before a debugger has no haste.
         let timeout = if arguments.gdb.is_some() { u64::from(u32::MAX) } else { arguments.timeout };
-        let timeout = Duration::from_secs(timeout);
-        run::run(session.context.tools.host(), &qemu, &machine, &folder, timeout, &session.context.cancelled)?
+        let patience = Patience { timeout: Duration::from_secs(timeout), until_ready };
+        let context = &session.context;
+        run::run(context.tools.host(), &qemu, &machine, &folder, patience, &context.cancelled)?
     };
     let mut evidence = evidence::gather(&run.console, &folder.report());
     if question.is_interactive {

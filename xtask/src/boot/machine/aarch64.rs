@@ -5,6 +5,7 @@ use fdt::{
     Range,
     machine::{self, Chosen, MAINLINE, PsciConduit, VmBus, VmBusInterrupt},
 };
+use image::igvm::start::{Registers, Run};
 
 use super::{
     DEVICE_TREE, GIB, GUEST, INITRAMFS, KERNEL, MIB, MONITOR, Machine, Parts, REPORT, command_line, place,
@@ -57,17 +58,38 @@ pub fn with_monitor(parts: &Parts, vtl: u8) -> Result<Machine> {
             device_tree: Range::new(tree_base, dtb.len() as u64),
         },
     };
-    let guest = Guest { vtl, cpus, start, report: Some((ECAM, PORTS)), memory: vec![memory] };
+    let guest = Guest { vtl, cpus, start, report: Some((ECAM, PORTS)), base: 0, memory: vec![memory] };
 
     let placed =
         [(GUEST, GUEST_PAGE), (KERNEL, kernel.base), (INITRAMFS, initramfs.base), (DEVICE_TREE, tree_base)];
-    let placed = placed.map(|(file, address)| Part { file, address });
+    let placed = placed.map(|(file, address)| Part { file: file.to_string(), address });
+    let files = vec![(GUEST, guest.page()), (DEVICE_TREE, dtb)];
+    Ok(Machine { arguments: arguments(&placed), files, memory_bytes: parts.memory_bytes })
+}
+
+/// A guest that a host has loaded, with its memory behind the monitor's.
+pub fn loaded(cpus: u32, memory_bytes: u64, runs: &[Run], registers: Registers) -> Machine {
+    let guest = Guest {
+        vtl: 2,
+        cpus,
+        start: Start::State(Box::new(registers)),
+        report: Some((ECAM, PORTS)),
+        base: GUEST_RAM,
+        memory: vec![Range::new(0, memory_bytes)],
+    };
+    let mut placed = vec![Part { file: GUEST.to_string(), address: GUEST_PAGE }];
+    placed.extend(runs.iter().map(|run| Part { file: run.file.clone(), address: GUEST_RAM + run.gpa }));
+    let files = vec![(GUEST, guest.page())];
+    Machine { arguments: arguments(&placed), files, memory_bytes: GUEST_RAM - RAM + memory_bytes }
+}
+
+fn arguments(placed: &[Part]) -> Vec<String> {
     let mut arguments =
         strings(&["-M", "virt,virtualization=on,gic-version=3", "-cpu", "cortex-a72", "-kernel", MONITOR]);
-    place(&mut arguments, &placed);
+    place(&mut arguments, placed);
     arguments.extend(["-chardev".to_string(), format!("file,id=report,path={REPORT}")]);
     arguments.extend(strings(&["-device", "pci-serial,chardev=report,addr=1"]));
-    Ok(Machine { arguments, files: vec![(GUEST, guest.page()), (DEVICE_TREE, dtb)] })
+    arguments
 }
 
 /// Memory that an arm64 kernel takes from its first byte on: `image_size` of its header.

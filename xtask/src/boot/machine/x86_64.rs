@@ -5,6 +5,7 @@ use fdt::{
     Range,
     machine::{self, MAINLINE},
 };
+use image::igvm::start::{Registers, Run};
 
 use super::{
     COMMAND_LINE, DEVICE_TREE, GIB, GUEST, INITRAMFS, KERNEL, MIB, MONITOR, Machine, Parts, REPORT,
@@ -32,7 +33,7 @@ pub fn with_monitor(parts: &Parts, vtl: u8) -> Result<Machine> {
         Vtl::Vtl2 => {
             let tree = machine::hyperv_vtl2_x86_64(cpus, pc_memory(parts.memory_bytes)).tree(&MAINLINE);
             let dtb = fdt::to_dtb(&tree).context("the machine's device tree")?;
-            ("microvm,acpi=off,rtc=off,pit=off,pic=off", Some(dtb))
+            (MICROVM, Some(dtb))
         }
         Vtl::Vtl0 => ("q35", None),
     };
@@ -50,7 +51,7 @@ pub fn with_monitor(parts: &Parts, vtl: u8) -> Result<Machine> {
         true => Start::SelfTest,
         false => Start::Linux { kernel, initramfs, command_line: options, device_tree: tree },
     };
-    let guest = Guest { vtl, cpus, start, report: None, memory: Vec::new() };
+    let guest = Guest { vtl, cpus, start, report: None, base: 0, memory: Vec::new() };
 
     let mut placed = vec![(GUEST, GUEST_PAGE), (KERNEL, kernel.base), (INITRAMFS, initramfs.base)];
     placed.push((COMMAND_LINE, options.base));
@@ -59,13 +60,37 @@ pub fn with_monitor(parts: &Parts, vtl: u8) -> Result<Machine> {
         files.push((DEVICE_TREE, dtb));
         placed.push((DEVICE_TREE, tree.base));
     }
-    let placed: Vec<Part> = placed.into_iter().map(|(file, address)| Part { file, address }).collect();
+    let placed: Vec<Part> =
+        placed.into_iter().map(|(file, address)| Part { file: file.to_string(), address }).collect();
+    Ok(Machine { arguments: arguments(board, &placed), files, memory_bytes: parts.memory_bytes })
+}
+
+/// A guest that a host has loaded, with its memory behind the monitor's.
+pub fn loaded(cpus: u32, memory_bytes: u64, runs: &[Run], registers: Registers) -> Machine {
+    let guest = Guest {
+        vtl: 2,
+        cpus,
+        start: Start::State(Box::new(registers)),
+        report: None,
+        base: GUEST_RAM,
+        memory: vec![Range::new(0, memory_bytes)],
+    };
+    let mut placed = vec![Part { file: GUEST.to_string(), address: GUEST_PAGE }];
+    placed.extend(runs.iter().map(|run| Part { file: run.file.clone(), address: GUEST_RAM + run.gpa }));
+    let files = vec![(GUEST, guest.page())];
+    Machine { arguments: arguments(MICROVM, &placed), files, memory_bytes: GUEST_RAM + memory_bytes }
+}
+
+/// Nothing of a PC but a serial port.
+const MICROVM: &str = "microvm,acpi=off,rtc=off,pit=off,pic=off";
+
+fn arguments(board: &str, placed: &[Part]) -> Vec<String> {
     let mut arguments = strings(&["-M", board, "-cpu", "max", "-kernel", MONITOR]);
-    place(&mut arguments, &placed);
+    place(&mut arguments, placed);
     arguments.extend(["-chardev".to_string(), format!("file,id=report,path={REPORT}")]);
     arguments.extend(strings(&["-device", "isa-debugcon,iobase=0xe9,chardev=report"]));
     arguments.extend(strings(&["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]));
-    Ok(Machine { arguments, files })
+    arguments
 }
 
 /// A PC leaves the last GiB below 4 GiB to devices.
