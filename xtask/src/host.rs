@@ -11,6 +11,7 @@ pub mod identity;
 pub mod install;
 pub mod memo;
 pub mod probe;
+pub mod qemu;
 pub mod rust_target;
 pub mod tools;
 pub mod version;

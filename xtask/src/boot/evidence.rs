@@ -68,6 +68,7 @@ pub struct Evidence {
     pub console_lines: usize,
     /// What QEMU complained about.
     pub qemu: Option<String>,
+    /// Of the console; that QEMU was told to end is not among them.
     pub last_lines: Vec<String>,
 }
 
@@ -91,8 +92,10 @@ pub fn gather(console: &[ConsoleLine], report: &str) -> Evidence {
     for line in report.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
         read_report(&mut evidence, &line);
     }
-    let from = console.len().saturating_sub(LAST_LINES);
-    evidence.last_lines = console[from..].iter().map(|line| line.text.clone()).collect();
+    let said =
+        console.iter().rev().filter(|line| !qemu_says(&line.text).is_some_and(is_end)).take(LAST_LINES);
+    evidence.last_lines = said.map(|line| line.text.clone()).collect();
+    evidence.last_lines.reverse();
     evidence
 }
 
@@ -105,12 +108,21 @@ fn split_time(line: &str) -> (&str, Option<f64>) {
     }
 }
 
+/// What a line of QEMU's own says.
+fn qemu_says(line: &str) -> Option<&str> {
+    Some(line.strip_prefix("qemu-system-")?.split_once(": ")?.1)
+}
+
+/// That it was told to end is no complaint.
+fn is_end(said: &str) -> bool {
+    said.starts_with("terminating on signal")
+}
+
 fn read_console(evidence: &mut Evidence, line: &ConsoleLine) {
     let text = line.text.trim_end();
-    if let Some(complaint) = text.strip_prefix("qemu-system-").and_then(|rest| rest.split_once(": ")) {
-        // That it was told to end is no complaint.
-        if !complaint.1.starts_with("terminating on signal") {
-            evidence.qemu.get_or_insert_with(|| complaint.1.to_string());
+    if let Some(complaint) = qemu_says(text) {
+        if !is_end(complaint) {
+            evidence.qemu.get_or_insert_with(|| complaint.to_string());
         }
         return;
     }

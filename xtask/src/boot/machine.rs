@@ -12,7 +12,7 @@ use fdt::{
 use image::igvm::start::{Guest, Host};
 
 use super::{Below, Question, guest::Part};
-use crate::profile::{Arch, types::Vtl};
+use crate::profile::Arch;
 
 // Names in the boot's folder.
 pub const KERNEL: &str = "kernel";
@@ -117,12 +117,13 @@ fn plain(machine: &[&str], parts: &Parts) -> Machine {
 
 /// The profile's command line, and what the payload is to do once it has reported.
 fn command_line(parts: &Parts) -> String {
-    let Question { arch, kernel, is_interactive, .. } = parts.question;
-    let after = match (arch, kernel) {
-        _ if is_interactive => return parts.command_line.to_string(),
-        // How it restarts is evidence of the level that it runs at.
-        (Arch::X86_64, Vtl::Vtl2) => "reboot",
-        (Arch::X86_64, Vtl::Vtl0) | (Arch::Aarch64, _) => "poweroff",
+    if parts.question.is_interactive {
+        return parts.command_line.to_string();
+    }
+    let after = match parts.question.arch {
+        // How it restarts is evidence of the level that it runs at; and switching off takes ACPI.
+        Arch::X86_64 => "reboot",
+        Arch::Aarch64 => "poweroff",
     };
     format!("{} vtl2_init.after={after}", parts.command_line)
 }
@@ -183,6 +184,7 @@ fn check_image(arch: Arch, head: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::types::Vtl;
 
     fn head(magic: (usize, &[u8])) -> Vec<u8> {
         let mut head = vec![0; HEAD_BYTES];
@@ -241,7 +243,7 @@ mod tests {
         );
         has(
             check(Arch::X86_64, Vtl::Vtl0, Below::Nothing, &x86, 512 * MIB).unwrap(),
-            &["-append console=ttyX vtl2_init.after=poweroff"],
+            &["-append console=ttyX vtl2_init.after=reboot"],
         );
     }
 

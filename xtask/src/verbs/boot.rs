@@ -26,10 +26,8 @@ use crate::{
     },
     execute::{self, Outcomes},
     host::{
-        identity::Subject,
+        qemu,
         rust_target::{has_target, native_target},
-        tools::{Tool, facts},
-        version::Version,
     },
     plan::{self, Action, Plan, RustWay},
     profile::{Arch, ByteSize, Project, rust_packages},
@@ -143,7 +141,8 @@ struct Ready {
 fn prepare(arguments: &Boot, session: &mut Session) -> Result<Ready> {
     let profile = &session.profiles[0];
     let (name, arch) = (profile.spec.name.clone(), profile.spec.arch);
-    let qemu = find_qemu(session, arch)?;
+    let tools = &session.context.tools;
+    let qemu = qemu::find(tools.host(), &mut tools.memo(), arch)?;
     let question = Question {
         arch,
         kernel: profile.spec.vtl,
@@ -284,23 +283,6 @@ fn command_line(arguments: &Boot, of_profile: &str) -> Result<String> {
     let kept =
         of_profile.split(' ').filter(|option| !arguments.without.iter().any(|without| without == option));
     Ok(kept.chain(arguments.append.as_deref()).collect::<Vec<_>>().join(" "))
-}
-
-/// QEMU for this architecture, if it is there and new enough. Its version is asked for once and remembered.
-fn find_qemu(session: &Session, arch: Arch) -> Result<PathBuf> {
-    let tools = &session.context.tools;
-    let facts = facts(tools.host().arch, Tool::QemuSystem(arch));
-    let name = facts.name;
-    let path = tools.host().find(name).with_context(|| {
-        format!("{name} is not installed, and it is what boots {} images\n  hint: `cargo xtask doctor` has the command that installs it", arch.name())
-    })?;
-    let version = Version::find(&tools.identity(&Subject::Program(name.to_string()))?.version);
-    if let (Some(version), Some(minimum)) = (version, facts.minimum)
-        && version < minimum
-    {
-        bail!("{name} is {version}, and {minimum} or newer is needed\n  hint: a newer one, first on PATH");
-    }
-    Ok(path)
 }
 
 /// The target without a system where the toolchain has it, else the one of the payload without its library.

@@ -129,7 +129,8 @@ fn what_keeps_a_payload_from_reporting() {
 
 #[test]
 fn a_hang_is_told_with_its_last_lines() {
-    let console: String = (0..30).map(|number| format!("[    0.{number:02}] line {number}\n")).collect();
+    let mut console: String = (0..30).map(|number| format!("[    0.{number:02}] line {number}\n")).collect();
+    console += "qemu-system-x86_64: terminating on signal 15 from pid 7 (xtask)\n";
     let stopped = Ended::TimeUp(Duration::from_secs(7));
     let asked = question(Arch::X86_64, Vtl::Vtl2, AT_2);
     let diagnosis = judged(asked, &console, "", &stopped).diagnosis.unwrap();

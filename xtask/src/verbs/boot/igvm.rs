@@ -10,13 +10,13 @@ use anyhow::{Context as _, Result, bail, ensure};
 use image::igvm::start::Guest;
 use serde_json::json;
 
-use super::{Boot, Ready, execute, find_qemu, folder, made, monitor_rust};
+use super::{Boot, Ready, execute, folder, made, monitor_rust};
 use crate::{
     boot::{
         Below, Question,
         machine::{self, MONITOR},
     },
-    host::command::Limits,
+    host::{command::Limits, qemu},
     member::member,
     plan::{self, Action},
     profile::{Arch, types::Vtl},
@@ -65,7 +65,8 @@ pub fn prepare(arguments: &Boot, given: &Given, session: &mut Session) -> Result
         arguments.memory.is_multiple_of(BLOCK) && arguments.memory < MEMORY_MAX,
         "--memory: for an IGVM file, a multiple of 2MiB below 3GiB"
     );
-    let qemu = find_qemu(session, arch)?;
+    let tools = &session.context.tools;
+    let qemu = qemu::find(tools.host(), &mut tools.memo(), arch)?;
     let folder = folder(arguments, session, &format!("igvm-{}", arch.name()))?;
     let append = arguments.append.as_deref().unwrap_or_default();
     let guest = load(arguments, given, session, &folder.file(""))?;
