@@ -1,6 +1,7 @@
 //! `cargo xtask boot`: boots a profile under QEMU and says what came of it, with evidence.
 
 mod igvm;
+mod normal_guest;
 mod show;
 
 use std::{
@@ -16,7 +17,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
-use super::{Access, Selection, Session, SessionOptions};
+use super::{Access, Selection, Session, SessionOptions, session::load};
 use crate::{
     boot::{
         Below, Question, evidence,
@@ -66,6 +67,9 @@ pub struct Boot {
     /// How QEMU runs the guest: emulation alone lets a monitor in below the kernel
     #[arg(long, value_name = "ACCEL", default_value = "tcg")]
     pub accel: String,
+    /// Boot the kernel as it is without VTL mode: what the comparison `boot` compares with
+    #[arg(long, hide = true)]
+    pub as_normal_guest: bool,
     /// Options to append to the kernel's command line; with --igvm, what the host says of it
     #[arg(long, value_name = "OPTIONS")]
     pub append: Option<String>,
@@ -117,7 +121,12 @@ fn boot(arguments: &Boot, reporter: Arc<Reporter>) -> Result<ExitCode> {
     // Before anything is built.
     let igvm = arguments.igvm.as_deref().map(igvm::Given::look_at).transpose()?;
     let selection = Selection { profiles: arguments.profile.iter().cloned().collect(), all: false };
-    let mut session = Session::open(&selection, &arguments.options, Access::Build, reporter)?;
+    let project = Project::find()?;
+    let mut profiles = load(&project, &selection)?;
+    if arguments.as_normal_guest {
+        profiles = vec![normal_guest::of(&project, profiles.remove(0).spec)?];
+    }
+    let mut session = Session::with(project, profiles, &arguments.options, Access::Build, reporter)?;
     crate::signals::cancel_on_interrupt(&session.context.cancelled)?;
     let ready = match &igvm {
         Some(given) => igvm::prepare(arguments, given, &mut session)?,
