@@ -43,6 +43,41 @@ pub fn answer(config: &Config, leaf: u32, subleaf: u32, native: Words, cr4: u64)
     }
 }
 
+/// What the level below gets, before the level above has its say: no processor state that levels would have to swap and
+/// don't (XSAVE and all that needs it, TSC_AUX), no monitoring of memory, and of Hyper-V what the monitor itself answers.
+pub fn answer_lower(config: &Config, leaf: u32, subleaf: u32, native: Words, cr4: u64) -> Words {
+    const MONITOR: u32 = 1 << 3;
+    const FMA: u32 = 1 << 12;
+    const XSAVE_TO_F16C: u32 = 0b1111 << 26;
+    const AVX2: u32 = 1 << 5;
+    const MPX: u32 = 1 << 14;
+    const AVX512: u32 = 0b11 << 30 | 0b111 << 26 | 1 << 21 | 0b11 << 16;
+    const PKU_AND_OSPKE: u32 = 0b11 << 3;
+    const RDPID: u32 = 1 << 22;
+    const VECTORS: u32 = 1 << 14 | 0b1111 << 9 | 1 << 6 | 1 << 1;
+    const FMA4_AND_XOP: u32 = 1 << 16 | 1 << 11;
+    const RDTSCP: u32 = 1 << 27;
+    let [eax, ebx, ecx, edx] = answer(config, leaf, subleaf, native, cr4);
+    match leaf {
+        1 => [eax, ebx, ecx & !(MONITOR | FMA | XSAVE_TO_F16C), edx],
+        7 if subleaf == 0 => [0, ebx & !(AVX2 | MPX | AVX512), ecx & !(PKU_AND_OSPKE | RDPID | VECTORS), 0],
+        5 | 7 | 0xd => [0; 4],
+        0x8000_0001 => [eax, ebx, ecx & !FMA4_AND_XOP, edx & !RDTSCP],
+        0x4000_0003 => lower_features(),
+        _ => [eax, ebx, ecx, edx],
+    }
+}
+
+/// TLFS, "Hypervisor Feature Identification": what the level below may ask the monitor for.
+fn lower_features() -> Words {
+    const HYPERCALL: u32 = 1 << 5;
+    const VP_INDEX: u32 = 1 << 6;
+    const FREQUENCIES: u32 = 1 << 11;
+    const TSC_INVARIANT: u32 = 1 << 15;
+    const FREQUENCIES_READABLE: u32 = 1 << 8;
+    [HYPERCALL | VP_INDEX | FREQUENCIES | TSC_INVARIANT, 0, 0, FREQUENCIES_READABLE]
+}
+
 /// "Hypervisor System Identity": build, major and minor version. That of the specification this follows, and no build
 /// of Hyper-V's.
 pub fn version() -> Words {

@@ -10,7 +10,7 @@
 //! | 7 | physical address where the guest's address 0 lies; 0: its addresses are physical ones |
 //! | 8-15 | Linux: start and end of kernel, initramfs, command line, device tree; equal where there is none |
 //! | 16 | entries of the memory map; 0: that of the machine's own loader |
-//! | 17- | memory map: start, end and kind each |
+//! | 17- | memory map: start, end and kind each; the kinds are ACPI's, and 0x4c4f5745 for a level below the guest |
 //! | 128- | x86_64: HV_INITIAL_VP_CONTEXT (TLFS 7.9.1), 28 words, then RBP, RSI, R8 to R12 |
 //! | 128- | aarch64: PC, X0 to X7, CPSR, SCTLR, TCR, MAIR, VBAR, TTBR0, TTBR1, all of EL1 |
 
@@ -42,6 +42,8 @@ pub struct Memory {
 }
 
 pub const AVAILABLE: u32 = 1;
+/// Memory of the level below the guest: not the guest's, which isn't told of it.
+pub const LOWER: u32 = 0x4c4f_5745;
 
 /// Of the guest's address 0, where it isn't the physical one: translated in pieces of this size.
 const ALIGNMENT: u64 = 2 << 20;

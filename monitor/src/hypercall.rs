@@ -10,9 +10,10 @@ use crate::{
     json::Line,
     machine::u64_at,
     partition::{CALL, Unimplemented},
+    vtl::Entry,
 };
 
-pub use calls::StartContext;
+pub use calls::{Segment, StartContext, Table};
 pub use parameters::Parameters;
 
 /// Result of a call (TLFS, HV_STATUS; the numbers are in Linux, include/hyperv/hvgdk_mini.h).
@@ -42,6 +43,8 @@ pub enum Outcome {
     /// The instruction is undefined here: a VTL switch with no level to switch to (TLFS, "VTL Call Restrictions",
     /// "VTL Return").
     Undefined,
+    /// The processor goes on at the level below.
+    Lower(Entry),
 }
 
 /// Sizes of a call's parameters, in bytes.
@@ -66,6 +69,7 @@ enum Code {
     PostMessage,
     SignalEvent,
     StartVp,
+    InstallIntercept,
     GetVpIndexFromApicId,
 }
 
@@ -82,6 +86,7 @@ impl Code {
             0x005d => Code::SignalEvent,
             // On 64-bit Arm processors start through PSCI.
             0x000f if arch == Arch::X86_64 => Code::EnableVpVtl,
+            0x004d if arch == Arch::X86_64 => Code::InstallIntercept,
             0x0099 if arch == Arch::X86_64 => Code::StartVp,
             0x009a if arch == Arch::X86_64 => Code::GetVpIndexFromApicId,
             _ => return None,
@@ -117,6 +122,8 @@ impl Code {
             Code::SignalEvent => simple("signal-event", 8, 0),
             // HvCallStartVirtualProcessor
             Code::StartVp => simple("start-vp", calls::START_BYTES, 0),
+            // HvCallInstallIntercept: partition, access types, type of intercept, its parameter
+            Code::InstallIntercept => simple("install-intercept", 24, 0),
             // HvCallGetVpIndexFromApicId
             Code::GetVpIndexFromApicId => repeated("get-vp-index-from-apic-id", 16, 4, 4),
         }
@@ -170,6 +177,11 @@ pub fn hypercall(
         partition.unimplemented(machine, Unimplemented::Hypercall, control.code().into(), status);
         return Outcome::Result(status);
     };
+    if code == Code::VtlReturn
+        && let Some(entry) = partition.enter_lower(machine, vp, parameters.vtl_control)
+    {
+        return Outcome::Lower(entry);
+    }
     if matches!(code, Code::VtlCall | Code::VtlReturn) {
         partition.counts.failed_hypercalls += 1;
         report(partition, machine, vp, control, code.shape().name, None);

@@ -15,6 +15,7 @@ pub mod cpuid;
 pub mod guest;
 pub mod hypercall;
 pub mod json;
+pub mod lower;
 pub mod machine;
 pub mod msr;
 pub mod partition;
@@ -22,6 +23,7 @@ pub mod register;
 pub mod smccc;
 pub mod synic;
 pub mod vmbus;
+pub mod vtl;
 
 #[cfg(test)]
 mod tests;

@@ -26,6 +26,19 @@ pub trait Machine {
     /// Lets a virtual processor that has not run yet begin with this state.
     fn start(&mut self, vp: u32, context: &StartContext);
 
+    /// Reads a register of the level below, while that doesn't run on processor `vp`; `None` for one that isn't there.
+    /// 128 bits, low half first.
+    fn lower_register(&self, vp: u32, name: u32) -> Option<[u64; 2]> {
+        let _ = (vp, name);
+        None
+    }
+
+    /// Writes a register of the level below, as above.
+    fn set_lower_register(&mut self, vp: u32, name: u32, value: [u64; 2]) -> Option<()> {
+        let _ = (vp, name, value);
+        None
+    }
+
     /// Takes one line of the report, without line end.
     fn report(&mut self, line: &str);
 }

@@ -82,6 +82,17 @@ pub fn read(
     })
 }
 
+/// What the monitor itself answers the level below: facts about the processor. All other MSRs of Hyper-V are for the
+/// level above to show it.
+pub fn read_lower(partition: &Partition, vp: u32, msr: u32) -> Option<u64> {
+    Some(match msr {
+        VP_INDEX => vp.into(),
+        TSC_FREQUENCY => partition.config.tsc_hz,
+        APIC_FREQUENCY => partition.config.apic_hz,
+        _ => return None,
+    })
+}
+
 pub fn write(
     partition: &mut Partition,
     machine: &mut impl Machine,

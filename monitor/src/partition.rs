@@ -3,9 +3,11 @@
 use crate::{
     Machine,
     json::Line,
+    lower::KINDS,
     register,
     synic::Synic,
     vmbus::{self, Host, Signal, Wish},
+    vtl,
 };
 
 /// Most virtual processors.
@@ -27,6 +29,8 @@ pub struct Config {
     pub arch: Arch,
     /// The Virtual Trust Level that the guest is told.
     pub vtl: u8,
+    /// There is a level 0 below, which the guest runs (x86-64).
+    pub has_lower: bool,
     /// Virtual processors, at most [`VPS_MAX`]; their indices are 0 and up.
     pub vps: u32,
     /// Frequency of the time stamp counter (x86-64).
@@ -40,13 +44,16 @@ pub struct Config {
 pub struct Vp {
     pub synic: Synic,
     pub vp_assist_page: u64,
+    /// Where the guest finds registers of the level below it.
+    pub register_page: u64,
     /// A VTL above 0 was enabled on it (x86-64; TLFS, HvCallEnableVpVtl).
     pub vtl_enabled: bool,
     /// It runs, or was told to.
     pub started: bool,
 }
 
-const IDLE: Vp = Vp { synic: Synic::new(), vp_assist_page: 0, vtl_enabled: false, started: false };
+const IDLE: Vp =
+    Vp { synic: Synic::new(), vp_assist_page: 0, register_page: 0, vtl_enabled: false, started: false };
 
 /// How often what happened.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,6 +65,10 @@ pub struct Counts {
     pub cpuids: u64,
     pub messages: u64,
     pub events: u64,
+    /// Of the level below: by kind, interrupts of the level above that came meanwhile, and entries.
+    pub intercepts: [u64; KINDS.len()],
+    pub vtl_interrupts: u64,
+    pub vtl_returns: u64,
 }
 
 /// What something unimplemented was.
@@ -90,6 +101,8 @@ pub struct Partition {
     pub(crate) vsm_partition_config: u64,
     pub(crate) crash: [u64; 5],
     pub(crate) vmbus: Host,
+    pub(crate) cpuid_leaves: [u32; vtl::CPUID_LEAVES_MAX],
+    pub(crate) cpuid_leaves_count: usize,
     seen: [(u32, u64); SEEN_MAX],
     seen_count: usize,
     unimplemented: [(Unimplemented, u64, u64); UNIMPLEMENTED_MAX],
@@ -112,6 +125,9 @@ impl Partition {
                 cpuids: 0,
                 messages: 0,
                 events: 0,
+                intercepts: [0; KINDS.len()],
+                vtl_interrupts: 0,
+                vtl_returns: 0,
             },
             vps,
             guest_os_id: 0,
@@ -120,6 +136,8 @@ impl Partition {
             vsm_partition_config: 0,
             crash: [0; 5],
             vmbus: Host::new(),
+            cpuid_leaves: [0; vtl::CPUID_LEAVES_MAX],
+            cpuid_leaves_count: 0,
             seen: [(0, 0); SEEN_MAX],
             seen_count: 0,
             unimplemented: [(Unimplemented::Hypercall, 0, 0); UNIMPLEMENTED_MAX],
@@ -187,6 +205,13 @@ impl Partition {
             machine.report(line.number("count", *count).end());
         }
         let counts = &self.counts;
+        if counts.vtl_returns > 0 {
+            let line = Line::new("lower-level").number("vtl_returns", counts.vtl_returns);
+            let line = line.number("interrupts", counts.vtl_interrupts);
+            let kinds = KINDS.into_iter().zip(counts.intercepts);
+            let mut line = kinds.fold(line, |line, (kind, count)| line.number(kind, count));
+            machine.report(line.end());
+        }
         let line = Line::new("end")
             .text("reason", reason)
             .number("exits", exits)
@@ -227,7 +252,8 @@ impl Partition {
             register::VSM_CODE_PAGE_OFFSETS => [crate::msr::CODE_PAGE_OFFSETS, 0],
             register::VSM_VP_STATUS => [u64::from(config.vtl & 0xf), 0],
             register::VSM_PARTITION_STATUS => [(1 << config.vtl | 1) | u64::from(config.vtl) << 16, 0],
-            register::VSM_CAPABILITIES => [0, 0],
+            register::VSM_CAPABILITIES => [if config.has_lower { vtl::CAPABILITIES } else { 0 }, 0],
+            register::REGISTER_PAGE if config.has_lower => [self.vp(vp)?.register_page, 0],
             register::VSM_PARTITION_CONFIG => [self.vsm_partition_config, 0],
             name => [self.vp(vp)?.synic.get(name)?, 0],
         };
@@ -248,6 +274,7 @@ impl Partition {
             }
             register::GUEST_CRASH_CTL => self.report_crash(machine, vp),
             register::VP_ASSIST_PAGE => self.vp(vp)?.vp_assist_page = value,
+            register::REGISTER_PAGE if self.config.has_lower => self.vp(vp)?.register_page = value,
             register::REFERENCE_TSC => self.set_reference_tsc(machine, value),
             register::VSM_PARTITION_CONFIG if self.config.vtl > 0 => self.vsm_partition_config = value,
             name => self.vp(vp)?.synic.set(machine, vp, name, value)?,
@@ -294,3 +321,5 @@ const READ: u32 = 1;
 const WRITE: u32 = 2;
 pub(crate) const CALL: u32 = 3;
 pub(crate) const MESSAGE: u32 = 4;
+pub(crate) const INTERCEPT: u32 = 5;
+pub(crate) const SWITCH: u32 = 6;

@@ -4,6 +4,7 @@ mod calls;
 mod description;
 mod hostile;
 mod lines;
+mod lower;
 mod vmbus;
 mod x86;
 
@@ -23,12 +24,20 @@ pub struct Fake {
     pub lines: Vec<String>,
     pub interrupts: Vec<(u32, u32)>,
     pub started: BTreeMap<u32, StartContext>,
+    /// Registers of the level below.
+    pub lower: BTreeMap<u32, [u64; 2]>,
 }
 
 impl Fake {
     pub fn new() -> Fake {
         let ram = vec![0; (RAM_END - RAM_START) as usize];
-        Fake { ram, lines: Vec::new(), interrupts: Vec::new(), started: BTreeMap::new() }
+        Fake {
+            ram,
+            lines: Vec::new(),
+            interrupts: Vec::new(),
+            started: BTreeMap::new(),
+            lower: BTreeMap::new(),
+        }
     }
 
     fn range(&self, address: u64, length: u64) -> Result<std::ops::Range<usize>, OutsideRam> {
@@ -86,13 +95,29 @@ impl Machine for Fake {
         assert!(self.started.insert(vp, *context).is_none(), "a processor is started once");
     }
 
+    fn lower_register(&self, _: u32, name: u32) -> Option<[u64; 2]> {
+        self.lower.get(&name).copied()
+    }
+
+    fn set_lower_register(&mut self, _: u32, name: u32, value: [u64; 2]) -> Option<()> {
+        self.lower.insert(name, value);
+        Some(())
+    }
+
     fn report(&mut self, line: &str) {
         self.lines.push(line.to_owned());
     }
 }
 
 pub fn partition(arch: Arch, vtl: u8) -> Partition {
-    Partition::new(Config { arch, vtl, vps: 4, tsc_hz: 2_000_000_000, apic_hz: 1_000_000_000 })
+    Partition::new(Config {
+        arch,
+        vtl,
+        has_lower: false,
+        vps: 4,
+        tsc_hz: 2_000_000_000,
+        apic_hz: 1_000_000_000,
+    })
 }
 
 pub const SELF: u64 = u64::MAX;
@@ -110,6 +135,6 @@ pub fn call(partition: &mut Partition, fake: &mut Fake, control: u64) -> u64 {
 pub fn call_at(partition: &mut Partition, fake: &mut Fake, control: u64, input: u64, output: u64) -> u64 {
     match hypercall(partition, fake, 0, control, &mut Parameters::new(&[input, output])) {
         Outcome::Result(value) => value,
-        Outcome::Undefined => u64::MAX,
+        Outcome::Undefined | Outcome::Lower(_) => u64::MAX,
     }
 }

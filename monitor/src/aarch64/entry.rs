@@ -34,7 +34,14 @@ pub struct Board {
 }
 
 static SHARED: Lock<Shared> = Lock::new(Shared {
-    partition: Partition::new(Config { arch: Arch::Aarch64, vtl: 0, vps: 0, tsc_hz: 0, apic_hz: 0 }),
+    partition: Partition::new(Config {
+        arch: Arch::Aarch64,
+        vtl: 0,
+        has_lower: false,
+        vps: 0,
+        tsc_hz: 0,
+        apic_hz: 0,
+    }),
     board: Board { ram: Ram::new() },
 });
 

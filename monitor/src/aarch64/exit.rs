@@ -109,7 +109,8 @@ fn call(frame: &mut Frame, next: u64) {
                     frame.x[0] = value;
                     frame.x[2..18].copy_from_slice(&parameters.words);
                 }
-                Outcome::Undefined => cpu::undefined(next - 4),
+                // No level is below on 64-bit Arm.
+                Outcome::Undefined | Outcome::Lower(_) => cpu::undefined(next - 4),
             }
         }
         Call::Answer(words) => frame.x[..4].copy_from_slice(&words),

@@ -99,6 +99,7 @@ pub(super) fn simple(
         Code::EnableVpVtl => enable_vp_vtl(partition, machine, vp, parameters),
         Code::StartVp => start_vp(partition, machine, vp, parameters),
         Code::PostMessage => post_message(partition, machine, parameters),
+        Code::InstallIntercept => install_intercept(partition, machine, parameters),
         Code::SignalEvent => signal_event(partition, machine, parameters),
         Code::VtlCall | Code::VtlReturn => Status::AccessDenied,
         Code::GetVpRegisters | Code::SetVpRegisters | Code::GetVpIndexFromApicId => {
@@ -139,7 +140,19 @@ pub(super) fn repetition(
         return Status::InvalidVpIndex;
     }
     let name = u32_at(input, 0);
-    let done = if code == Code::GetVpRegisters {
+    let is_get = code == Code::GetVpRegisters;
+    let done = if is_for_lower(partition, header[12]) {
+        // Of another processor they may be changing.
+        let value = [u64_at(input, 16), u64_at(input, 24)];
+        match (target == vp, is_get) {
+            (false, _) => None,
+            (true, true) => machine.lower_register(vp, name).map(|[low, high]| {
+                parameters.write(machine, number * 16, &low.to_le_bytes());
+                parameters.write(machine, number * 16 + 8, &high.to_le_bytes());
+            }),
+            (true, false) => machine.set_lower_register(vp, name, value),
+        }
+    } else if is_get {
         partition.get_register(machine, target, name).map(|[low, high]| {
             parameters.write(machine, number * 16, &low.to_le_bytes());
             parameters.write(machine, number * 16 + 8, &high.to_le_bytes());
@@ -153,6 +166,37 @@ pub(super) fn repetition(
     let status = Status::InvalidParameter;
     partition.unimplemented(machine, Unimplemented::Register, name.into(), status as u64);
     status
+}
+
+/// Whether HV_INPUT_VTL names the level below: bit 4 says that the low four bits count.
+fn is_for_lower(partition: &Partition, input_vtl: u8) -> bool {
+    const USE_TARGET: u8 = 1 << 4;
+    partition.config.has_lower && input_vtl & 0x1f == USE_TARGET
+}
+
+/// What of the level below comes to its caller. Ports and MSRs always do, so only leaves of CPUID need be kept.
+fn install_intercept(
+    partition: &mut Partition,
+    machine: &mut impl Machine,
+    parameters: &Parameters,
+) -> Status {
+    const IO_PORT: u32 = 0;
+    const MSR: u32 = 1;
+    const CPUID: u32 = 2;
+    let mut input = [0; 24];
+    parameters.read(machine, 0, &mut input);
+    if !partition.config.has_lower {
+        return Status::AccessDenied;
+    }
+    if u64_at(&input, 0) != PARTITION_ID_SELF {
+        return Status::InvalidPartitionId;
+    }
+    match u32_at(&input, 12) {
+        IO_PORT | MSR => Status::Success,
+        CPUID if partition.intercept_cpuid(u32_at(&input, 16)) => Status::Success,
+        CPUID => Status::InsufficientBuffers,
+        _ => Status::InvalidParameter,
+    }
 }
 
 /// The processor that a call's header names.

@@ -13,6 +13,8 @@ const PAGE_BYTES: u64 = 4096;
 pub struct Parameters {
     /// Registers, the first two of which are the addresses of input and output for a call in memory.
     pub words: [u64; WORDS_MAX],
+    /// Of a VTL call or return, which has no others: its control input, RAX on x86-64 (TLFS 15.6.1).
+    pub vtl_control: u64,
     /// How many of them the architecture has.
     count: usize,
     is_fast: bool,
@@ -26,7 +28,7 @@ impl Parameters {
         let count = registers.len().min(WORDS_MAX);
         let mut words = [0; WORDS_MAX];
         words[..count].copy_from_slice(&registers[..count]);
-        Parameters { words, count, is_fast: false, fast_output: 0, output_bytes: 0 }
+        Parameters { words, vtl_control: 0, count, is_fast: false, fast_output: 0, output_bytes: 0 }
     }
 
     /// Decides where parameters of these sizes are, and that they can be there.

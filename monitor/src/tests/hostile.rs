@@ -1,7 +1,12 @@
 //! Guests that mean harm: every input that they control, wrong on purpose and at random.
 
 use super::*;
-use crate::{cpuid, msr, register, smccc};
+use crate::{
+    cpuid,
+    lower::{Intercept, State},
+    msr, register, smccc,
+    vtl::Exit,
+};
 
 #[test]
 fn bad_control_words() {
@@ -122,6 +127,7 @@ impl Random {
 fn a_million_words_of_nonsense() {
     for arch in [Arch::X86_64, Arch::Aarch64] {
         let (mut partition, mut fake) = (partition(arch, 2), Fake::new());
+        partition.config.has_lower = arch == Arch::X86_64;
         let mut random = Random(0x5eed);
         for round in 0..60_000 {
             let place = RAM_START + random.next() % (RAM_END - RAM_START - 512) / 8 * 8;
@@ -140,9 +146,13 @@ fn a_million_words_of_nonsense() {
             let _ = msr::read(&mut partition, &mut fake, vp, number);
             let native = [random.next() as u32; 4];
             cpuid::answer(&partition.config, random.edge() as u32, 0, native, random.edge());
+            cpuid::answer_lower(&partition.config, random.edge() as u32, 0, native, random.edge());
+            partition.lower_hypercall(random.edge());
+            partition.enter_upper(&mut fake, vp, &State::default(), Exit::Intercept(&Intercept::Halt));
             smccc::sort(random.edge(), random.edge());
             fake.started.clear();
             fake.interrupts.clear();
+            fake.lower.clear();
         }
         // The report stays short however long the nonsense goes on.
         assert!(fake.lines.len() < 400, "{} lines", fake.lines.len());

@@ -1,11 +1,14 @@
 //! x86-64: the monitor as a thin hypervisor under SVM, started by a multiboot loader; also the loader
 //! that puts a Linux kernel in place.
 
+mod below;
 mod cpu;
 mod exit;
 mod linux;
+mod lower;
 mod moved;
 mod multiboot;
+mod nested;
 mod port;
 mod self_test;
 mod start;
@@ -42,6 +45,7 @@ static SHARED: Lock<Shared> = Lock::new(Shared {
     partition: Partition::new(Config {
         arch: Arch::X86_64,
         vtl: 0,
+        has_lower: false,
         vps: 0,
         tsc_hz: 0,
         apic_hz: cpu::APIC_HZ,
@@ -81,6 +85,14 @@ impl Machine for Board {
     fn start(&mut self, vp: u32, context: &StartContext) {
         CONTEXTS.take()[vp as usize] = Some(*context);
         cpu::start(vp, start::TRAMPOLINE);
+    }
+
+    fn lower_register(&self, vp: u32, name: u32) -> Option<[u64; 2]> {
+        lower::get(vp, name)
+    }
+
+    fn set_lower_register(&mut self, vp: u32, name: u32, value: [u64; 2]) -> Option<()> {
+        lower::set(vp, name, value)
     }
 
     fn report(&mut self, line: &str) {
@@ -130,10 +142,12 @@ fn prepare(information: u64, registers: &mut Registers) -> Control {
     if !cpu::has_svm() {
         fail("the processor has no SVM: -cpu max is needed");
     }
+    let has_lower = prepare_lower(&guest, map, &reserved());
     {
         let mut shared = SHARED.take();
         shared.board.ram = ram;
         shared.partition.config.vtl = guest.vtl;
+        shared.partition.config.has_lower = has_lower;
         shared.partition.config.vps = guest.cpus.clamp(1, VPS_MAX as u32);
         shared.partition.config.tsc_hz = cpu::tsc_hz();
     }
@@ -141,6 +155,7 @@ fn prepare(information: u64, registers: &mut Registers) -> Control {
     // The monitor's own guest reports and ends by itself.
     svm::fill_maps(guest.start != Start::SelfTest);
     let control = Control::prepare(0);
+    lower::reset(0);
     match &guest.start {
         Start::SelfTest => self_test::prepare(control, registers),
         Start::Linux(linux) => {
@@ -192,8 +207,38 @@ extern "C" fn other(vp: u64) -> ! {
     let mut registers = Registers::new();
     let control = Control::prepare(vp as usize);
     moved::translate(control);
+    lower::reset(vp as u32);
     control.begin(&context);
     exit::serve(vp as u32, control, &mut registers)
+}
+
+/// Makes the level below, if the memory map has memory for one: RAM that is nobody else's.
+fn prepare_lower(guest: &Guest, map: &[Memory], reserved: &[Region]) -> bool {
+    let mut regions = [Region::default(); MEMORY_MAX];
+    let mut count = 0;
+    for memory in map.iter().filter(|memory| memory.kind == guest::LOWER) {
+        regions[count] = memory.region;
+        count += 1;
+    }
+    if count == 0 {
+        return false;
+    }
+    if guest.vtl != 2 {
+        fail("only below level 2 is another one");
+    }
+    let regions = &regions[..count];
+    let overlap = |a: &Region, b: &Region| a.start < b.end && b.start < a.end;
+    let others = map.iter().filter(|memory| memory.kind != guest::LOWER).map(|memory| &memory.region);
+    if others.chain(reserved).any(|other| regions.iter().any(|region| overlap(region, other))) {
+        fail("memory of the lower level is also somebody else's");
+    }
+    let root = nested::build(regions).unwrap_or_else(|what| fail(what));
+    lower::prepare(root);
+    let mut line = regions.iter().fold(Line::new("lower-level-memory"), |line, region| {
+        line.hex("start", region.start).hex("end", region.end)
+    });
+    report(line.end());
+    true
 }
 
 /// What is not the guest's: the first page, the trampoline and the monitor's memory.

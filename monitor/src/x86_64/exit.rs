@@ -7,25 +7,26 @@ use monitor_core::{
     hypercall::{Outcome, Parameters, hypercall},
     json::Line,
     msr,
+    vtl::Entry,
 };
 
 use super::{
-    SHARED, Shared, cpu, port, report,
+    SHARED, Shared, below, cpu, port, report,
     svm::{Control, EFER_LMA, EFER_SVME, Registers, field, watched},
 };
 
 // AMD64 APM volume 2, appendix C.
-const CPUID: u64 = 0x72;
-const PORT: u64 = 0x7b;
-const MSR: u64 = 0x7c;
+pub const CPUID: u64 = 0x72;
+pub const PORT: u64 = 0x7b;
+pub const MSR: u64 = 0x7c;
 const SHUTDOWN: u64 = 0x7f;
-const VMRUN: u64 = 0x80;
-const VMMCALL: u64 = 0x81;
-const SKINIT: u64 = 0x86;
+pub const VMRUN: u64 = 0x80;
+pub const VMMCALL: u64 = 0x81;
+pub const SKINIT: u64 = 0x86;
 
-const MSR_EFER: u32 = 0xc000_0080;
-const INVALID_OPCODE: u64 = 6;
-const GENERAL_PROTECTION: u64 = 13;
+pub const MSR_EFER: u32 = 0xc000_0080;
+pub const INVALID_OPCODE: u64 = 6;
+pub const GENERAL_PROTECTION: u64 = 13;
 
 static EXITS: AtomicU64 = AtomicU64::new(0);
 
@@ -33,10 +34,14 @@ static EXITS: AtomicU64 = AtomicU64::new(0);
 pub fn serve(vp: u32, control: Control, registers: &mut Registers) -> ! {
     loop {
         control.run(registers);
-        EXITS.fetch_add(1, Ordering::Relaxed);
+        count();
         match control.get(field::EXIT_CODE) {
             CPUID => answer_cpuid(control, registers),
-            VMMCALL => call(vp, control, registers),
+            VMMCALL => {
+                if let Some(entry) = call(vp, control, registers) {
+                    below::run(vp, control, registers, &entry);
+                }
+            }
             MSR => access_msr(vp, control, registers),
             PORT => access_port(control),
             SHUTDOWN => finish("triple-fault"),
@@ -52,12 +57,17 @@ pub fn serve(vp: u32, control: Control, registers: &mut Registers) -> ! {
     }
 }
 
-fn skip(control: Control, bytes: u64) {
+/// One more exit of any level.
+pub fn count() {
+    EXITS.fetch_add(1, Ordering::Relaxed);
+}
+
+pub fn skip(control: Control, bytes: u64) {
     control.put(field::RIP, control.get(field::RIP).wrapping_add(bytes));
 }
 
 /// Raises an exception at the instruction that came here.
-fn inject(control: Control, vector: u64) {
+pub fn inject(control: Control, vector: u64) {
     const VALID: u64 = 1 << 31;
     const EXCEPTION: u64 = 3 << 8;
     const HAS_ERROR_CODE: u64 = 1 << 11;
@@ -79,12 +89,15 @@ fn answer_cpuid(control: Control, registers: &mut Registers) {
 }
 
 /// TLFS, "Hypercall Inputs": control in RCX, input and output in RDX and R8, result in RAX.
-fn call(vp: u32, control: Control, registers: &mut Registers) {
+/// Returns what to go on with below, if it is to go on there.
+fn call(vp: u32, control: Control, registers: &mut Registers) -> Option<Entry> {
     // From the most privileged level only.
     if control.get(field::CPL) as u8 != 0 {
-        return inject(control, INVALID_OPCODE);
+        inject(control, INVALID_OPCODE);
+        return None;
     }
     let mut parameters = Parameters::new(&[registers.rdx, registers.r8_to_r15[0]]);
+    parameters.vtl_control = control.get(field::RAX);
     let outcome = {
         let mut shared = SHARED.take();
         let Shared { partition, board } = &mut *shared;
@@ -96,7 +109,12 @@ fn call(vp: u32, control: Control, registers: &mut Registers) {
             skip(control, 3);
         }
         Outcome::Undefined => inject(control, INVALID_OPCODE),
+        Outcome::Lower(entry) => {
+            skip(control, 3);
+            return Some(entry);
+        }
     }
+    None
 }
 
 fn access_msr(vp: u32, control: Control, registers: &mut Registers) {

@@ -1,7 +1,7 @@
 //! Puts a bzImage where it runs, with what it is to be told (Documentation/arch/x86/boot.rst, 64-bit boot protocol).
 
 use monitor_core::{
-    guest::{AVAILABLE, Linux, Memory, Region},
+    guest::{AVAILABLE, LOWER, Linux, Memory, Region},
     machine::{u16_at, u32_at, u64_at},
 };
 
@@ -103,7 +103,7 @@ fn boot_params(
     put(0x21c, &((initramfs.end - initramfs.start) as u32).to_le_bytes());
     put(0x228, &(COMMAND_LINE as u32).to_le_bytes());
     put(0x250, &setup_data.to_le_bytes());
-    let others = map.iter().copied().filter(|memory| memory.kind != AVAILABLE);
+    let others = map.iter().copied().filter(|memory| ![AVAILABLE, LOWER].contains(&memory.kind));
     let own = ram.regions().iter().map(|region| Memory { region: *region, kind: AVAILABLE });
     let mut count = 0_u8;
     for memory in own.chain(others).take(E820_MAX) {

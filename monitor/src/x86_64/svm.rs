@@ -1,7 +1,8 @@
 //! AMD's Secure Virtual Machine (AMD64 APM volume 2, chapter 15 and appendix B): the control block of a processor,
 //! what comes to the monitor, and running the guest until something does.
 //!
-//! Nested paging is off: the guest's page tables are the processor's, so it reaches all memory.
+//! Nested paging is off for the guest itself: its page tables are the processor's, so it reaches all memory. The level
+//! below it has nested paging (`lower`).
 
 use core::{arch::global_asm, cell::UnsafeCell};
 
@@ -14,6 +15,32 @@ pub struct Page<const BYTES: usize>(UnsafeCell<[u8; BYTES]>);
 
 // SAFETY: a processor's pages are its own; the permission maps are filled by the first processor before any guest runs.
 unsafe impl<const BYTES: usize> Sync for Page<BYTES> {}
+
+impl<const BYTES: usize> Page<BYTES> {
+    pub const fn filled(byte: u8) -> Page<BYTES> {
+        Page(UnsafeCell::new([byte; BYTES]))
+    }
+
+    pub fn address(&self) -> u64 {
+        self.0.get() as u64
+    }
+
+    /// This page as a control block.
+    pub fn control(&self) -> Control {
+        const { assert!(BYTES == 4096) };
+        Control(self.0.get().cast())
+    }
+
+    /// Of a permission map, before any guest runs.
+    pub fn clear_bits(&self, at: usize, bits: u8) {
+        assert!(at < BYTES);
+        // SAFETY: within the page; see `Sync` above.
+        unsafe {
+            let byte = self.0.get().cast::<u8>().add(at);
+            byte.write_volatile(byte.read_volatile() & !bits);
+        }
+    }
+}
 
 static CONTROL: [Page<4096>; VPS_MAX] = [const { Page(UnsafeCell::new([0; 4096])) }; VPS_MAX];
 static HOST_SAVE: [Page<4096>; VPS_MAX] = [const { Page(UnsafeCell::new([0; 4096])) }; VPS_MAX];
@@ -65,33 +92,34 @@ pub mod field {
     pub const CPL: usize = 0x4cb;
     pub const EFER: usize = 0x4d0;
     pub const CR4: usize = 0x548;
+    pub const CR2: usize = 0x640;
     pub const CR3: usize = 0x550;
     pub const CR0: usize = 0x558;
     pub const RIP: usize = 0x578;
     pub const RAX: usize = 0x5f8;
 }
 
-// The rest are used here alone.
-const INTERCEPT_1: usize = 0x0c;
-const INTERCEPT_2: usize = 0x10;
-const PORT_MAP_BASE: usize = 0x40;
-const MSR_MAP_BASE: usize = 0x48;
-const ASID: usize = 0x58;
-const SEGMENTS: usize = 0x400;
-const GDTR: usize = 0x460;
-const IDTR: usize = 0x480;
-const RFLAGS: usize = 0x570;
-const DR6: usize = 0x568;
-const DR7: usize = 0x560;
-const RSP: usize = 0x5d8;
-const PAT: usize = 0x668;
+// The rest are used here and for the lower level alone.
+pub(super) const INTERCEPT_1: usize = 0x0c;
+pub(super) const INTERCEPT_2: usize = 0x10;
+pub(super) const PORT_MAP_BASE: usize = 0x40;
+pub(super) const MSR_MAP_BASE: usize = 0x48;
+pub(super) const ASID: usize = 0x58;
+pub(super) const SEGMENTS: usize = 0x400;
+pub(super) const GDTR: usize = 0x460;
+pub(super) const IDTR: usize = 0x480;
+pub(super) const RFLAGS: usize = 0x570;
+pub(super) const DR6: usize = 0x568;
+pub(super) const DR7: usize = 0x560;
+pub(super) const RSP: usize = 0x5d8;
+pub(super) const PAT: usize = 0x668;
 
 pub const EFER_SVME: u64 = 1 << 12;
 pub const EFER_LMA: u64 = 1 << 10;
 const EFER_LONG: u64 = 1 << 8 | EFER_LMA;
 
 const MSR_EFER: u32 = 0xc000_0080;
-const MSR_PAT: u32 = 0x277;
+pub(super) const MSR_PAT: u32 = 0x277;
 const MSR_HOST_SAVE: u32 = 0xc001_0117;
 const MSR_VM_CR: u32 = 0xc001_0114;
 
@@ -104,7 +132,7 @@ pub mod watched {
 
 /// A processor's control block.
 #[derive(Clone, Copy)]
-pub struct Control(*mut u8);
+pub struct Control(pub(super) *mut u8);
 
 impl Control {
     /// That of processor `vp`, with intercepts and nothing of the guest's state. Prepares the processor as well.
@@ -195,13 +223,13 @@ impl Control {
         unsafe { self.0.add(offset).cast::<u64>().write_volatile(value) }
     }
 
-    fn put_u32(self, offset: usize, value: u32) {
+    pub(super) fn put_u32(self, offset: usize, value: u32) {
         assert!(offset <= 4096 - 4);
         // SAFETY: as in `get`.
         unsafe { self.0.add(offset).cast::<u32>().write_volatile(value) }
     }
 
-    fn segment(self, number: usize, selector: u16, attributes: u16, limit: u32, base: u64) {
+    pub(super) fn segment(self, number: usize, selector: u16, attributes: u16, limit: u32, base: u64) {
         let at = SEGMENTS + number * 16;
         self.put_u32(at, u32::from(selector) | u32::from(attributes) << 16);
         self.put_u32(at + 4, limit);
@@ -261,7 +289,12 @@ global_asm!(
     "mov r14, [rsi + 96]",
     "mov r15, [rsi + 104]",
     "mov rsi, [rsi + 24]",
+    // With GIF off nothing interrupts here; with IF on what interrupts the lower level comes to the monitor.
+    "clgi",
+    "sti",
     "vmrun rax",
+    "cli",
+    "stgi",
     "push rsi",
     "mov rsi, [rsp + 8]",
     "mov [rsi], rbx",

@@ -11,6 +11,9 @@ use crate::power::Action;
 /// Where the configuration lies in the initramfs.
 pub const CONFIG_PATH: &str = "/etc/vtl2-init.json";
 
+/// Where other parts of the payload bring services of their own: files named `….json`, of the same form.
+pub const CONFIG_FOLDER: &str = "/etc/vtl2-init.d";
+
 /// The whole configuration. Without a file there are no services.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Config {
@@ -65,6 +68,31 @@ impl std::error::Error for ConfigError {}
 
 fn error<T>(at: &str, problem: impl Into<String>) -> Result<T, ConfigError> {
     Err(ConfigError { at: at.to_owned(), problem: problem.into() })
+}
+
+/// What several files ask for together, the most important first, and what is wrong with them: path and text of each.
+/// One with mistakes counts as if it weren't there. `stop_grace_ms` is the first file's.
+pub fn collect(files: &[(String, String)]) -> (Config, Vec<String>) {
+    let mut all: Option<Config> = None;
+    let mut wrong = Vec::new();
+    for (path, text) in files {
+        match (parse(text), &mut all) {
+            (Err(problem), _) => wrong.push(format!("{path}: {problem}")),
+            (Ok(config), None) => all = Some(config),
+            (Ok(config), Some(all)) => {
+                for service in config.services {
+                    match all.services.iter().any(|known| known.name == service.name) {
+                        true => wrong.push(format!(
+                            "{path}: {}: another file has a service of this name",
+                            service.name
+                        )),
+                        false => all.services.push(service),
+                    }
+                }
+            }
+        }
+    }
+    (all.unwrap_or_default(), wrong)
 }
 
 /// Parses and checks the configuration file.
@@ -228,6 +256,23 @@ pub fn after(cmdline: &str) -> Result<After, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_add_up() {
+        let file = |path: &str, text: &str| (path.to_owned(), text.to_owned());
+        let service = |name: &str| format!(r#"{{"name": "{name}", "argv": ["/bin/{name}"]}}"#);
+        let (config, wrong) = collect(&[
+            file("main", r#"{"services": [], "stop_grace_ms": 7}"#),
+            file("a", &format!(r#"{{"services": [{}]}}"#, service("a"))),
+            file("bad", "{"),
+            file("b", &format!(r#"{{"services": [{}, {}]}}"#, service("a"), service("b"))),
+        ]);
+        let names: Vec<&str> = config.services.iter().map(|service| service.name.as_str()).collect();
+        assert_eq!((names, config.stop_grace_ms), (vec!["a", "b"], 7));
+        assert_eq!(wrong.len(), 2, "{wrong:?}");
+        assert!(wrong[0].starts_with("bad: JSON") && wrong[1].starts_with("b: a: another file"), "{wrong:?}");
+        assert_eq!(collect(&[]), (Config::default(), Vec::new()));
+    }
 
     #[test]
     fn good_configuration() {

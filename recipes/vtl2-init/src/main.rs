@@ -4,9 +4,10 @@
 //! It never exits: the kernel panics when PID 1 does. A panic of this program is logged and the work taken up again.
 
 use std::convert::Infallible;
+use std::fs;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -153,18 +154,26 @@ fn ready_line(facts: &Facts) -> String {
     report::line(report::compose(ARCH, facts, trust, &log, trust_level::on_hyper_v(&seen)))
 }
 
-/// The configuration; a bad one is a message and no services.
+/// The configuration; what is wrong with it is a message each.
 fn read_config() -> Config {
-    let text = match std::fs::read_to_string(config::CONFIG_PATH) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Config::default(),
-        Err(error) => {
-            kernel_log::write(Severity::Error, &format!("vtl2-init: {}: {error}", config::CONFIG_PATH));
-            return Config::default();
+    let mut paths = vec![PathBuf::from(config::CONFIG_PATH)];
+    let folder = fs::read_dir(config::CONFIG_FOLDER).into_iter().flatten().flatten();
+    let mut more: Vec<PathBuf> = folder.map(|entry| entry.path()).collect();
+    more.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    more.sort();
+    paths.append(&mut more);
+    let mut files = Vec::new();
+    let mut wrong = Vec::new();
+    for path in paths {
+        match fs::read_to_string(&path) {
+            Ok(text) => files.push((path.display().to_string(), text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => wrong.push(format!("{}: {error}", path.display())),
         }
-    };
-    config::parse(&text).unwrap_or_else(|error| {
-        kernel_log::write(Severity::Error, &format!("vtl2-init: {}: {error}", config::CONFIG_PATH));
-        Config::default()
-    })
+    }
+    let (config, problems) = config::collect(&files);
+    for problem in wrong.into_iter().chain(problems) {
+        kernel_log::write(Severity::Error, &format!("vtl2-init: {problem}"));
+    }
+    config
 }

@@ -30,7 +30,8 @@ pub struct Test {
 }
 
 /// Crates with workspaces of their own.
-const GUEST_CRATES: [&str; 2] = ["recipes/vtl2-init/Cargo.toml", "monitor/Cargo.toml"];
+const GUEST_CRATES: [&str; 3] =
+    ["recipes/vtl2-init/Cargo.toml", "recipes/paravisor/Cargo.toml", "monitor/Cargo.toml"];
 
 pub fn run(arguments: &Test) -> Result<()> {
     let project = Project::find()?;
