@@ -142,7 +142,7 @@ fn prepare(information: u64, registers: &mut Registers) -> Control {
     if !cpu::has_svm() {
         fail("the processor has no SVM: -cpu max is needed");
     }
-    let has_lower = prepare_lower(&guest, map, &reserved());
+    let has_lower = prepare_lower(&guest, map, &reserved);
     {
         let mut shared = SHARED.take();
         shared.board.ram = ram;
