@@ -57,7 +57,7 @@ fn shown(said: &Said) -> String {
     text
 }
 
-const VERBS: [&[&str]; 20] = [
+const VERBS: [&[&str]; 22] = [
     &[],
     &["build-image"],
     &["plan"],
@@ -73,6 +73,8 @@ const VERBS: [&[&str]; 20] = [
     &["fdt", "check"],
     &["fdt", "diff"],
     &["doctor"],
+    &["release"],
+    &["release", "check"],
     &["pins"],
     &["pins", "update"],
     &["schema"],

@@ -29,6 +29,7 @@ fn what_cannot_be_understood() {
                   config       Check, print or compare kernel configurations without building
                   fdt          Show, check or compare device trees without building
                   doctor       List what this machine lacks, and the command that mends it
+                  release      Make signed bundles for others, with bills of materials; check such bundles
                   pins         Look after profiles/pins.yaml
                   schema       Write the JSON schemas that editors use, made from the profile's types
                   test         Run the whole test suite

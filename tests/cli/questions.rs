@@ -91,6 +91,8 @@ fn explanations() {
                   size: 256MiB                               # default
                   label: ESP                                 # default
                   efi-stub: efi-stub-x86_64                  # profiles/layers/mine.yaml:10:13
+                release:
+                  packing: zstd                              # default
             "#]],
         ),
         case(
@@ -146,7 +148,7 @@ fn explanations() {
             expect![[r#"
                 status 1
                 --- stderr
-                error: a profile has no key `frobnicate`, only `name`, `description`, `arch`, `vtl`, `firmware`, `console`, `kernel`, `payload` and `disk`
+                error: a profile has no key `frobnicate`, only `name`, `description`, `arch`, `vtl`, `firmware`, `console`, `kernel`, `payload`, `disk` and `release`
                   hint: steps are `fetch linux-7.3`, `unpack linux-7.3`, `kconfig mine`, `kernel mine`, `vendor vtl2-init`, `payload vtl2-init x86_64`, `initramfs mine`, `fetch efi-stub-x86_64`, `extract efi-stub-x86_64`, `uki mine`, `disk mine`, `vhd mine`
             "#]],
         ),

@@ -3,9 +3,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use fdt::{
@@ -18,14 +16,15 @@ use fdt::{
 };
 
 use crate::{
-    harness::{self, PROFILES, built, folder, xtask},
+    harness::{
+        self, PROFILES, built, folder,
+        judges::{Judges, cached, short},
+        xtask,
+    },
     on_two_numa_nodes, write_dtb,
 };
 
 const GIB: u64 = 1 << 30;
-
-/// The system's Python, for which Debian packages libfdt.
-const PYTHON: &str = "/usr/bin/python3";
 
 /// Machines that no binding names: that a root node is one of them says who made the machine, and nothing else.
 const WITHOUT_BINDING: [&str; 2] = ["microsoft,hyperv", "qemu,microvm"];
@@ -91,36 +90,29 @@ fn machines() -> Vec<Machine> {
 
 /// dt-validate with the bindings of the kernel that the profiles build, processed.
 struct Judge {
-    python: PathBuf,
+    judges: Judges,
     schema: PathBuf,
 }
 
 impl Judge {
     /// Installs and processes what is not in the store yet: two minutes, once.
     fn ready() -> Judge {
-        let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/device_trees/dt-schema.txt");
-        let (store, kernel) = store_and_kernel();
-        let judges = store.join("judges");
-        let name = format!("dt-schema-{}", short(&digest(&requirements)));
-        let python = cached(&judges.join(&name), |folder| {
-            let mut pip = Command::new(PYTHON);
-            pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]);
-            pip.args(["--only-binary=:all:", "--disable-pip-version-check", "--root-user-action=ignore"]);
-            pip.arg("--target").arg(folder).arg("--requirement").arg(&requirements);
-            harness::run(&mut pip).expect("pip brings dt-schema, for which it needs the network once");
-        });
-        let bindings = store.join(format!("v1/steps/{kernel}/out/tree/Documentation/devicetree/bindings"));
-        let schema = cached(&judges.join(format!("{name}-{}", short(&kernel))), |folder| {
-            let mut process = tool(&python, "dt-mk-schema");
+        let judges = Judges::install("dt-schema", "tests/device_trees/dt-schema.txt");
+        let kernel = kernel();
+        let bindings =
+            harness::store().join(format!("v1/steps/{kernel}/out/tree/Documentation/devicetree/bindings"));
+        let place = judges.folder.with_file_name(format!("{}-{}", judges.name, short(&kernel)));
+        let schema = cached(&place, |folder| {
+            let mut process = judges.program("dt-mk-schema");
             process.arg("-j").arg("-o").arg(folder.join("schema.json")).arg(&bindings);
             harness::run(&mut process).expect("dt-mk-schema");
         });
-        Judge { python, schema: schema.join("schema.json") }
+        Judge { judges, schema: schema.join("schema.json") }
     }
 
     /// All that it says. Its exit status is success whatever it finds.
     fn says(&self, blob: &Path) -> String {
-        let mut validate = tool(&self.python, "dt-validate");
+        let mut validate = self.judges.program("dt-validate");
         validate.arg("-m").arg("-s").arg(&self.schema).arg(blob);
         let said = harness::run(&mut validate);
         assert_eq!(said.status, 0, "{}", said.stderr);
@@ -138,30 +130,8 @@ impl Judge {
     }
 }
 
-fn tool(python: &Path, name: &str) -> Command {
-    let mut command = Command::new(PYTHON);
-    command.arg(python.join("bin").join(name)).env("PYTHONPATH", python).env("PYTHONDONTWRITEBYTECODE", "1");
-    command
-}
-
-/// A folder that is there whole or not at all: made beside its place, then renamed.
-fn cached(place: &Path, make: impl FnOnce(&Path)) -> PathBuf {
-    if !place.exists() {
-        fs::create_dir_all(place.parent().unwrap()).unwrap();
-        let making = place.with_extension(format!("making-{}", std::process::id()));
-        fs::create_dir_all(&making).unwrap();
-        make(&making);
-        // Another run may have been faster.
-        if fs::rename(&making, place).is_err() {
-            assert!(place.exists(), "{}", place.display());
-            let _ = fs::remove_dir_all(&making);
-        }
-    }
-    place.to_path_buf()
-}
-
-/// The user's store, and the key of the kernel's source in it.
-fn store_and_kernel() -> (PathBuf, String) {
+/// The key of the kernel's source in the user's store.
+fn kernel() -> String {
     built("aarch64-vtl2");
     let said = harness::run(xtask().args(["plan", "aarch64-vtl2", "--format", "json"])).expect("plan");
     let plan: serde_json::Value = serde_json::from_str(&said).unwrap();
@@ -172,19 +142,5 @@ fn store_and_kernel() -> (PathBuf, String) {
         .filter_map(|step| step["key"].as_str())
         .collect();
     let key = keys.first().unwrap_or_else(|| panic!("no source in {said}"));
-    let given = std::env::var_os("VTLFORGE_STORE").map(PathBuf::from);
-    let cache = || match std::env::var_os("XDG_CACHE_HOME") {
-        Some(cache) => PathBuf::from(cache),
-        None => std::env::home_dir().unwrap().join(".cache"),
-    };
-    (given.unwrap_or_else(|| cache().join("vtlforge")), (*key).to_owned())
-}
-
-fn digest(path: &Path) -> String {
-    let said = harness::judge("sha256sum", &[path.to_str().unwrap()]);
-    said.split_whitespace().next().unwrap().to_owned()
-}
-
-fn short(digest: &str) -> &str {
-    &digest[..16]
+    (*key).to_owned()
 }

@@ -1,6 +1,7 @@
 //! Carries out a plan: looks each step up in the store, runs what is missing as soon as its inputs are
 //! there, and keeps the machine busy without overloading it. Decides nothing about what is built.
 
+mod crates;
 mod device_tree;
 mod disk;
 mod doomed;
@@ -34,6 +35,7 @@ use crate::{
     store::{FileMemo, StepRecord, Store},
 };
 
+pub use crates::OUTPUT as CRATES;
 pub use doomed::refuse_doomed;
 pub use engine::{Engines, KernelTree, engine, kernel_tree};
 pub use kconfig::{Demands, Refused, judge};

@@ -9,15 +9,16 @@ mod place;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use release::{manifest::Output, sums::Sums};
 use serde::Serialize;
 
 pub use copy::copy;
-use place::Place;
+pub use place::{Place, Strangers};
 
 use crate::{
     digest::Digest,
     execute::{Context, Damaged, Outcomes},
-    manifest::{self, OutputEntry},
+    manifest,
     plan::Plan,
     profile::spec::Spec,
     report::ArtifactLine,
@@ -56,14 +57,15 @@ pub fn export(
     spec: &Spec,
     out: &Path,
 ) -> Result<Vec<ArtifactLine>> {
-    let manifest = serde_json::to_string_pretty(&manifest::manifest(plan, outcomes, spec))? + "\n";
+    let manifest = manifest::manifest(context, plan, outcomes, spec)?.text();
     let outputs = manifest::outputs(plan, outcomes, &spec.name);
     let manifest_digest = Digest::of(manifest.as_bytes());
     let names = outputs.iter().map(|(entry, ..)| (entry.name.as_str(), entry.sha256));
-    let sums = manifest::sha256sums(names.chain([(MANIFEST, manifest_digest)]));
+    let sums = names.chain([(MANIFEST, manifest_digest)]);
+    let sums = Sums(sums.map(|(name, digest)| (name.to_owned(), digest)).collect()).text();
     let lines: Vec<ArtifactLine> = outputs.iter().map(|(entry, ..)| line(entry)).collect();
     let folder = out.join(&spec.name);
-    let place = Place::new(out, &spec.name);
+    let place = Place::new(out, &spec.name, Strangers::Kept);
     if !place.has_leftovers() && is_current(context, &folder, &sums) {
         return Ok(lines);
     }
@@ -94,7 +96,7 @@ pub fn export(
     Ok(lines)
 }
 
-fn line(entry: &OutputEntry) -> ArtifactLine {
+fn line(entry: &Output) -> ArtifactLine {
     ArtifactLine { name: entry.name.clone(), size_bytes: entry.size_bytes, sha256: entry.sha256.to_string() }
 }
 

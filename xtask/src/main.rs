@@ -1,7 +1,7 @@
 //! `cargo xtask`: the command line of vtlforge and every effect it has. See docs/ARCHITECTURE.md.
 
 mod boot;
-mod digest;
+mod bundle;
 mod execute;
 mod export;
 mod fetch;
@@ -18,6 +18,7 @@ mod verbs;
 
 use std::process::ExitCode;
 
+use ::release::digest;
 use clap::{Parser, Subcommand};
 
 /// Builds reproducible bootable images for Hyper-V's Virtual Trust Levels.
@@ -46,6 +47,8 @@ enum Verb {
     Fdt(verbs::fdt::Fdt),
     /// List what this machine lacks, and the command that mends it
     Doctor(verbs::doctor::Doctor),
+    /// Make signed bundles for others, with bills of materials; check such bundles
+    Release(verbs::release::ReleaseVerb),
     /// Look after profiles/pins.yaml
     #[command(subcommand)]
     Pins(verbs::pins::Pins),
@@ -77,6 +80,7 @@ fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Config(arguments) => return verbs::config::run(&arguments),
         Verb::Fdt(arguments) => return verbs::fdt::run(&arguments),
         Verb::Doctor(arguments) => return verbs::doctor::run(&arguments),
+        Verb::Release(arguments) => return verbs::release::run(&arguments),
         Verb::Pins(arguments) => return verbs::pins::run(&arguments),
         Verb::Schema(arguments) => verbs::schema::run(&arguments)?,
         Verb::Test(arguments) => verbs::test::run(&arguments)?,

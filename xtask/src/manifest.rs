@@ -1,67 +1,29 @@
-//! The manifest: what was made from what, by digest. It is made once, from the plan and its outcomes, and
-//! holds nothing that differs between two builds of the same plan; where, when and how fast goes into
-//! `build-info.json` beside it, which no digest covers.
+//! The manifest of a profile, made once from the plan, its outcomes and what the tools are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
+use anyhow::{Context as _, Result};
+use release::manifest::{
+    FORMAT, Input, Manifest, Measurement, Origin, Output, Profile, Step, StepInput, Tool,
+};
 
 use crate::{
     digest::Digest,
-    execute::{Outcome, Outcomes},
-    plan::{Plan, Source},
+    execute::{Context, Outcome, Outcomes, Tools},
+    host::identity::Subject,
+    plan::{self, Action, Plan, Source},
     profile::spec::Spec,
 };
 
-/// Version of the manifest's format.
-const FORMAT: u32 = 1;
-
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Manifest<'a> {
-    format: u32,
-    profile: &'a Spec,
-    /// False where a local source tree took part: the same manifest then doesn't promise the same bytes.
-    hermetic: bool,
-    /// Tools by name: digest of the program and the version that it tells.
-    tools: BTreeMap<String, Digest>,
-    steps: Vec<StepEntry<'a>>,
-    outputs: Vec<OutputEntry>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct StepEntry<'a> {
-    name: &'a str,
-    kind: &'static str,
-    key: Digest,
-    parameters: serde_json::Value,
-    inputs: BTreeMap<&'a str, InputEntry<'a>>,
-    outputs: BTreeMap<&'a str, Digest>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct InputEntry<'a> {
-    from: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sha256: Option<&'a Digest>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "kebab-case")]
-pub struct OutputEntry {
-    pub name: String,
-    pub size_bytes: u64,
-    pub sha256: Digest,
-}
+/// The artifact with what platforms measure.
+const MEASUREMENTS: &str = "measurements.json";
 
 /// The artifacts of one profile: name, step's outcome and output name.
 pub fn outputs<'a>(
     plan: &'a Plan,
     outcomes: &'a Outcomes,
     profile: &str,
-) -> Vec<(OutputEntry, &'a Outcome, &'a str)> {
+) -> Vec<(Output, &'a Outcome, &'a str)> {
     let of_profile = plan.artifacts.iter().filter(|artifact| artifact.profile == profile);
     let mut outputs: Vec<_> = of_profile
         .map(|artifact| {
@@ -69,57 +31,129 @@ pub fn outputs<'a>(
             let output =
                 outcome.record.output(&artifact.output).expect("a plan names outputs that steps make");
             let (size_bytes, sha256) = (output.size_bytes, output.sha256);
-            (
-                OutputEntry { name: artifact.name.clone(), size_bytes, sha256 },
-                outcome,
-                artifact.output.as_str(),
-            )
+            (Output { name: artifact.name.clone(), size_bytes, sha256 }, outcome, artifact.output.as_str())
         })
         .collect();
     outputs.sort_by(|a, b| a.0.name.cmp(&b.0.name));
     outputs
 }
 
-pub fn manifest<'a>(plan: &'a Plan, outcomes: &'a Outcomes, spec: &'a Spec) -> Manifest<'a> {
-    let mut tools = BTreeMap::new();
-    let mut steps = Vec::new();
-    for number in plan.steps_of(&spec.name) {
-        let (step, outcome) = (&plan.steps[number], &outcomes.0[number]);
-        tools.extend(outcome.parts.tools().iter().map(|(name, digest)| (name.clone(), *digest)));
-        let inputs = step.inputs.iter().map(|(role, source)| {
-            let (from, known) = match source {
-                Source::Output { step, output } => (format!("{}: {output}", plan.steps[*step].name), true),
-                Source::File(path) | Source::Folder(path) => (path.clone(), true),
-                Source::Local(path) => (path.clone(), false),
-            };
-            let sha256 = outcome.parts.inputs().get(role).filter(|_| known);
-            (role.as_str(), InputEntry { from, sha256 })
-        });
-        steps.push(StepEntry {
-            name: &step.name,
-            kind: step.action.kind(),
-            key: outcome.key,
-            parameters: serde_json::to_value(&step.action).expect("our own types serialise"),
-            inputs: inputs.collect(),
-            outputs: outcome
-                .record
-                .outputs
-                .iter()
-                .map(|output| (output.name.as_str(), output.sha256))
-                .collect(),
-        });
-    }
-    Manifest {
+/// `plan` is of this profile alone, so that the manifest doesn't depend on what else was built with it.
+pub fn manifest(context: &Context, plan: &Plan, outcomes: &Outcomes, spec: &Spec) -> Result<Manifest> {
+    let steps: Vec<(&plan::Step, &Outcome)> = plan
+        .steps_of(&spec.name)
+        .into_iter()
+        .map(|number| (&plan.steps[number], &outcomes.0[number]))
+        .collect();
+    Ok(Manifest {
         format: FORMAT,
-        profile: spec,
+        profile: profile(spec)?,
         hermetic: plan.is_hermetic(&spec.name),
-        tools,
-        steps,
+        command: ["cargo", "xtask", "build-image", &spec.name].map(str::to_owned).to_vec(),
+        inputs: steps
+            .iter()
+            .flat_map(|(step, outcome)| inputs(step, outcome))
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect(),
+        tools: identities(&context.tools, steps.iter().flat_map(|(step, _)| &step.tools))?,
+        steps: steps.iter().map(|(step, outcome)| entry(plan, step, outcome)).collect(),
+        measurements: measurements(context, plan, outcomes, spec)?,
         outputs: outputs(plan, outcomes, &spec.name).into_iter().map(|(entry, ..)| entry).collect(),
+    })
+}
+
+fn measurements(
+    context: &Context,
+    plan: &Plan,
+    outcomes: &Outcomes,
+    spec: &Spec,
+) -> Result<Vec<Measurement>> {
+    let outputs = outputs(plan, outcomes, &spec.name);
+    let Some((_, outcome, output)) = outputs.into_iter().find(|(entry, ..)| entry.name == MEASUREMENTS)
+    else {
+        return Ok(Vec::new());
+    };
+    let path = context.store.output_path(&outcome.key, output);
+    let text = std::fs::read(&path).with_context(|| format!("can't read {}", path.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("can't read {}", path.display()))
+}
+
+fn profile(spec: &Spec) -> Result<Profile> {
+    let value = serde_json::to_value(spec).context("a profile as JSON")?;
+    serde_json::from_value(value).context("a profile as JSON")
+}
+
+/// What a step takes from outside.
+fn inputs(step: &plan::Step, outcome: &Outcome) -> Vec<Input> {
+    let digest = |role: &String| outcome.parts.inputs()[role];
+    let of_project = step.inputs.iter().filter_map(|(role, source)| match source {
+        Source::Output { .. } => None,
+        Source::File(path) => Some(Input::File { path: path.clone(), sha256: digest(role) }),
+        Source::Folder(path) => Some(Input::Folder { path: path.clone(), sha256: digest(role) }),
+        Source::Local(path) => Some(Input::Local { path: path.clone() }),
+    });
+    of_project.chain(download(&step.action, outcome)).collect()
+}
+
+fn download(action: &Action, outcome: &Outcome) -> Option<Input> {
+    let fetched = |output: &str| outcome.record.output(output).map(|output| output.sha256);
+    match action {
+        Action::FetchDeb(pin) => Some(Input::DebianPackage {
+            package: pin.package.to_string(),
+            version: pin.version.to_string(),
+            architecture: pin.architecture.name().to_owned(),
+            pool: pin.pool.to_string(),
+            size_bytes: pin.size,
+            sha256: fetched("file")?,
+        }),
+        Action::FetchUrl { url, .. } => Some(Input::Download { url: url.clone(), sha256: fetched("file")? }),
+        Action::FetchGit { url, revision, .. } => {
+            Some(Input::GitRevision { url: url.clone(), revision: revision.clone() })
+        }
+        _ => None,
     }
 }
 
-/// SHA256SUMS as sha256sum(1) checks it.
-pub fn sha256sums<'a>(files: impl Iterator<Item = (&'a str, Digest)>) -> String {
-    files.map(|(name, digest)| format!("{digest}  {name}\n")).collect()
+fn identities<'a>(
+    tools: &Tools,
+    subjects: impl Iterator<Item = &'a Subject>,
+) -> Result<BTreeMap<String, Tool>> {
+    let subjects: BTreeSet<&Subject> = subjects.collect();
+    subjects
+        .into_iter()
+        .map(|subject| {
+            let identity = tools.identity(subject)?;
+            let sha256 = identity.sha256.parse().with_context(|| format!("what {} is", identity.name))?;
+            let digest = Digest::of_json(&identity);
+            Ok((subject.name(), Tool { version: identity.version, sha256, identity: digest }))
+        })
+        .collect()
+}
+
+fn entry(plan: &Plan, step: &plan::Step, outcome: &Outcome) -> Step {
+    let input = |(role, source): (&String, &Source)| {
+        let from = match source {
+            Source::Output { step, output } => {
+                Origin::Output { step: plan.steps[*step].name.clone(), name: output.clone() }
+            }
+            Source::File(path) => Origin::File(path.clone()),
+            Source::Folder(path) => Origin::Folder(path.clone()),
+            Source::Local(path) => Origin::Local(path.clone()),
+        };
+        // What stands for a local tree in a key is no digest of it.
+        let known = !matches!(source, Source::Local(_));
+        let sha256 = outcome.parts.inputs().get(role).copied().filter(|_| known);
+        (role.clone(), StepInput { from, sha256 })
+    };
+    let outputs = outcome.record.outputs.iter().map(|output| (output.name.clone(), output.sha256));
+    Step {
+        name: step.name.clone(),
+        kind: step.action.kind().to_owned(),
+        key: outcome.key,
+        parameters: serde_json::to_value(&step.action).expect("our own types serialise"),
+        inputs: step.inputs.iter().map(input).collect(),
+        tools: step.tools.iter().map(Subject::name).collect(),
+        outputs: outputs.collect(),
+    }
 }

@@ -10,6 +10,7 @@ pub mod fdt;
 pub mod pins;
 pub mod plan;
 mod purposes;
+pub mod release;
 pub mod schema;
 mod session;
 pub mod test;

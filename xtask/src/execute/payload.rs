@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use super::{
-    Cancelled,
+    Cancelled, crates,
     run::{Job, folder_files},
 };
 use crate::{
@@ -70,7 +70,7 @@ struct Program<'a> {
 }
 
 fn compile(job: &Job, program: &Program, rust: &RustFrom) -> Result<Vec<(&'static str, OutputKind)>> {
-    let &Program { arch, package, binary, features, flags } = program;
+    let &Program { arch, package, binary, flags, .. } = program;
     let place = Place::of(job)?;
     let target = match rust {
         RustFrom::Toolchain { target } | RustFrom::Debian { target } => target.as_str(),
@@ -82,19 +82,15 @@ fn compile(job: &Job, program: &Program, rust: &RustFrom) -> Result<Vec<(&'stati
         .arg("--target-dir")
         .arg(&place.target_dir)
         .arg(format!("--jobs={}", job.context.jobs));
-    if !features.is_empty() {
-        command = command.arg("--features").arg(features.join(","));
-    }
-    if let Some(cargo_home) = &place.cargo_home {
-        command = command.env("CARGO_HOME", cargo_home).env("CARGO_NET_OFFLINE", "true");
-    }
-    command = toolchain(job, command, arch, target, rust)?;
+    command = place.settings(job, command, program, target, rust)?;
     command = command.env("CARGO_ENCODED_RUSTFLAGS", rustflags(job, &place, flags, rust)?);
     run(job, &command)?;
+    crates::write(job, &place.metadata(job, program, target, rust)?, package)?;
 
     let program = place.target_dir.join(target).join("release").join(binary);
     split_debug_info(job, arch, &program)?;
-    Ok(vec![("program", OutputKind::File), ("program.debug", OutputKind::File)])
+    let outputs = ["program", "program.debug", crates::OUTPUT];
+    Ok(outputs.map(|output| (output, OutputKind::File)).to_vec())
 }
 
 /// Where a crate is built.
@@ -124,6 +120,40 @@ impl Place {
         }
         let target_dir = job.work.scratch().join("target");
         Ok(Place { krate: copy_crate(job)?, target_dir, cargo_home: Some(cargo_home) })
+    }
+
+    /// What every cargo that looks at the program is given.
+    fn settings(
+        &self,
+        job: &Job,
+        command: Command,
+        program: &Program,
+        target: &str,
+        rust: &RustFrom,
+    ) -> Result<Command> {
+        let mut command = command;
+        if !program.features.is_empty() {
+            command = command.arg("--features").arg(program.features.join(","));
+        }
+        if let Some(cargo_home) = &self.cargo_home {
+            command = command.env("CARGO_HOME", cargo_home).env("CARGO_NET_OFFLINE", "true");
+        }
+        toolchain(job, command, program.arch, target, rust)
+    }
+
+    /// The command that tells from which crates the program is built.
+    fn metadata(&self, job: &Job, program: &Program, target: &str, rust: &RustFrom) -> Result<Command> {
+        let command = cargo(job)?
+            .args([
+                "metadata",
+                "--format-version=1",
+                "--locked",
+                "--filter-platform",
+                target,
+                "--manifest-path",
+            ])
+            .arg(self.krate.join("Cargo.toml"));
+        self.settings(job, command, program, target, rust)
     }
 }
 

@@ -7,7 +7,7 @@
 //!     .NAME.lock    held by whoever writes here
 //! ```
 //!
-//! Files of the user's own in `OUT/NAME` go along to each new one. Whatever happens to the process, they are
+//! Where they are kept, files of the user's own in `OUT/NAME` go along to each new one. Whatever happens to the process, they are
 //! in one of the folders above, and the next build brings them back: SHA256SUMS, the first file written to a
 //! folder, tells what there is ours.
 
@@ -25,7 +25,17 @@ use rustix::{
 use super::{BUILD_INFO, SUMS};
 use crate::store::KeyLock;
 
+/// What becomes of files in the last folder that nobody here wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strangers {
+    /// They go along: the folder is somebody's place of work.
+    Kept,
+    /// They go with the last folder: the caller has made sure that there are none.
+    Removed,
+}
+
 pub struct Place {
+    strangers: Strangers,
     out: PathBuf,
     folder: PathBuf,
     new: PathBuf,
@@ -40,9 +50,10 @@ pub struct Fresh<'a> {
 }
 
 impl Place {
-    pub fn new(out: &Path, name: &str) -> Place {
+    pub fn new(out: &Path, name: &str, strangers: Strangers) -> Place {
         let hidden = |role: &str| out.join(format!(".{name}.{role}"));
         Place {
+            strangers,
             out: out.to_path_buf(),
             folder: out.join(name),
             new: hidden("new"),
@@ -81,15 +92,27 @@ impl Place {
         }
         for leftover in [&self.old, &self.new] {
             if exists(leftover) && exists(&self.folder) {
-                carry_over(leftover, &self.folder)?;
+                self.carry_over(leftover)?;
             }
             remove(leftover)?;
         }
         Ok(())
     }
+
+    /// Removes a folder that was one of ours, after what is to be kept has been moved.
+    fn carry_over(&self, from: &Path) -> Result<()> {
+        match self.strangers {
+            Strangers::Kept => carry_over(from, &self.folder),
+            Strangers::Removed => remove(from),
+        }
+    }
 }
 
 impl Fresh<'_> {
+    pub fn folder(&self) -> &Path {
+        &self.place.new
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.place.new.join(name)
     }
@@ -106,7 +129,7 @@ impl Fresh<'_> {
             return rename(new, folder);
         }
         match renameat_with(CWD, new, CWD, folder, RenameFlags::EXCHANGE) {
-            Ok(()) => carry_over(new, folder),
+            Ok(()) => self.place.carry_over(new),
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => self.publish_in_two_steps(),
             Err(error) => {
                 Err(io::Error::from(error)).with_context(|| format!("can't replace {}", folder.display()))
@@ -119,7 +142,7 @@ impl Fresh<'_> {
         let Place { folder, new, old, .. } = self.place;
         rename(folder, old)?;
         rename(new, folder)?;
-        carry_over(old, folder)
+        self.place.carry_over(old)
     }
 }
 
@@ -205,7 +228,7 @@ mod tests {
     #[test]
     fn a_new_set_replaces_the_old_one_and_leaves_the_users_files() {
         let out = tempfile::tempdir().unwrap();
-        let place = Place::new(&out.path().join("deep"), "demo");
+        let place = Place::new(&out.path().join("deep"), "demo", Strangers::Kept);
         fill(&place, "kernel", "1").publish().unwrap();
         check(out.path(), &[("deep/demo/SHA256SUMS", "00  kernel\n"), ("deep/demo/kernel", "1")]);
         write(
@@ -226,7 +249,7 @@ mod tests {
     #[test]
     fn without_exchange_it_is_the_same() {
         let out = tempfile::tempdir().unwrap();
-        let place = Place::new(out.path(), "demo");
+        let place = Place::new(out.path(), "demo", Strangers::Kept);
         write(
             out.path(),
             &[("demo/SHA256SUMS", "00  kernel\n"), ("demo/kernel", "1"), ("demo/notes", "mine")],
@@ -294,7 +317,7 @@ mod tests {
         for (name, before) in cases {
             let out = tempfile::tempdir().unwrap();
             write(out.path(), &before);
-            let place = Place::new(out.path(), "demo");
+            let place = Place::new(out.path(), "demo", Strangers::Kept);
             assert!(place.has_leftovers(), "{name}");
             fill(&place, "kernel", "2").publish().unwrap();
             check(
@@ -309,7 +332,7 @@ mod tests {
     fn a_file_in_the_way_is_left_alone() {
         let out = tempfile::tempdir().unwrap();
         write(out.path(), &[("demo", "mine")]);
-        let place = Place::new(out.path(), "demo");
+        let place = Place::new(out.path(), "demo", Strangers::Kept);
         let error = place.open(|| {}).err().unwrap().to_string();
         assert!(error.contains("demo is in the way") && error.contains("hint: "), "{error}");
         check(out.path(), &[("demo", "mine")]);

@@ -23,6 +23,8 @@ pub enum Purpose {
     GitSource,
     /// Boot UEFI images of this architecture under QEMU.
     Boot(Arch),
+    /// Sign releases and check signatures.
+    Signatures,
     /// The test suite: peers that judge what we write, and the checkers of our own code.
     Tests,
     /// `cargo xtask bench`: what a user would take instead.
@@ -57,6 +59,7 @@ pub enum Tool {
     Gzip,
     LibelfHeader,
     Git,
+    OpenSsh,
     QemuSystem(Arch),
     Firmware(Arch),
     QemuImg,
@@ -163,6 +166,7 @@ fn needed_for(host: Arch, purpose: Purpose) -> Vec<Tool> {
         Purpose::Payload(target) => vec![T::Cargo, T::Rustc, T::CrossGcc(target), T::CrossLd(target)],
         Purpose::StaticGlibc(target) => vec![T::StaticGlibc(target)],
         Purpose::GitSource => vec![T::Git],
+        Purpose::Signatures => vec![T::Git, T::OpenSsh],
         Purpose::Boot(target) => vec![T::QemuSystem(target), T::Firmware(target)],
         Purpose::Tests => vec![
             T::Rustfmt,
@@ -219,6 +223,8 @@ pub fn facts(host: Arch, tool: Tool) -> Facts {
         Tool::Gzip => program("gzip", "packs the kernel and the copy of its configuration", "gzip", "gzip", "gzip"),
         Tool::LibelfHeader => header("gelf.h", "objtool of the x86_64 kernel reads ELF files", "libelf-dev", "elfutils-libelf-devel", "libelf"),
         Tool::Git => program("git", "fetches sources and tells which revision was built", "git", "git-core", "git"),
+        // ssh-keygen has no option that asks for its version; ssh is of the same package.
+        Tool::OpenSsh => program("ssh", "its ssh-keygen signs releases and checks signatures", "openssh-client", "openssh-clients", "openssh").since(&[8, 1]).asked(&["-V"]),
         Tool::QemuSystem(Arch::X86_64) => program("qemu-system-x86_64", "boots x86_64 images", "qemu-system-x86", "qemu-system-x86-core", "qemu-system-x86").since(&[7, 2]),
         Tool::QemuSystem(Arch::Aarch64) => program("qemu-system-aarch64", "boots aarch64 images", "qemu-system-arm", "qemu-system-aarch64-core", "qemu-system-aarch64").since(&[7, 2]),
         Tool::Firmware(Arch::X86_64) => firmware(Arch::X86_64, "OVMF", "UEFI for x86_64 in QEMU", "ovmf", "edk2-ovmf", "edk2-ovmf"),

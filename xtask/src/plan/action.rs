@@ -47,9 +47,9 @@ pub enum Action {
     EmitDtb { arch: Arch, vtl: Vtl, described: Box<DeviceTreeSpec>, command_line: String },
     /// Brings the crates that a Cargo.lock names. `crate` → `tree`
     VendorCrates { package: String },
-    /// `crate`, `vendor`, `rust` → `program`, `program.debug`
+    /// `crate`, `vendor`, `rust` → `program`, `program.debug`, `crates.json`
     BuildPayload { arch: Arch, package: String, binary: String, features: Vec<String>, rust: RustFrom },
-    /// The program that stands in for Hyper-V when an image is booted here. `crate`, `rust` → `program`, `program.debug`
+    /// The program that stands in for Hyper-V when an image is booted here. `crate`, `rust` → as above
     BuildMonitor { arch: Arch, rust: RustFrom },
     /// → `initramfs.cpio.zst`
     PackInitramfs { entries: BTreeMap<String, InitramfsEntry>, compression_level: u8 },
@@ -166,9 +166,8 @@ impl Action {
             Action::FetchDeb(_) | Action::FetchUrl { .. } | Action::FetchGit { .. } => (1, ""),
             Action::ExtractMember { .. } | Action::UnpackSource { .. } | Action::UnpackDebs => (1, ""),
             Action::ResolveKconfig { .. } | Action::BuildKernel { .. } => (1, ""),
-            Action::VendorCrates { .. } | Action::BuildPayload { .. } | Action::BuildMonitor { .. } => {
-                (1, "")
-            }
+            Action::VendorCrates { .. } => (1, ""),
+            Action::BuildPayload { .. } | Action::BuildMonitor { .. } => (2, ""),
             Action::EmitDtb { .. } => (2, env!("VTLFORGE_FDT_CODE")),
             Action::PackInitramfs { .. }
             | Action::BuildUki { .. }

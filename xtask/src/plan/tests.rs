@@ -155,7 +155,9 @@ fn outputs(action: &Action) -> &'static [&'static str] {
         Action::ResolveKconfig { .. } => &["kernel.config"],
         Action::BuildKernel { .. } => &["kernel", "vmlinux", "System.map", "release"],
         Action::EmitDtb { .. } => &["platform.dtb", "platform.dts"],
-        Action::BuildPayload { .. } | Action::BuildMonitor { .. } => &["program", "program.debug"],
+        Action::BuildPayload { .. } | Action::BuildMonitor { .. } => {
+            &["program", "program.debug", "crates.json"]
+        }
         Action::PackInitramfs { .. } => &["initramfs.cpio.zst"],
         Action::BuildUki { .. } => &["uki.efi"],
         Action::PackDisk { .. } => &["disk.raw"],
@@ -314,9 +316,10 @@ fn what_a_person_sees_of_an_empty_store() {
         run    vendor vtl2-init          not built before
         run?   payload vtl2-init x86_64  depends on vendor vtl2-init
         run?   initramfs x86_64-vtl2     depends on payload vtl2-init x86_64
+        run?   igvm x86_64-vtl2          depends on initramfs x86_64-vtl2, kernel x86_64-vtl2
         run?   disk x86_64-vtl2          depends on device-tree x86_64-vtl2, initramfs x86_64-vtl2, kernel x86_64-vtl2
         run?   vhd x86_64-vtl2           depends on disk x86_64-vtl2
-        0 to reuse, 3 to run, 7 decided by what those make
+        0 to reuse, 3 to run, 8 decided by what those make
     "#]]
     .assert_eq(&show(&plan, &statuses, Format::Human));
     let shown: serde_json::Value = serde_json::from_str(&show(&plan, &statuses, Format::Json)).unwrap();

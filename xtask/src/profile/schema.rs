@@ -1,4 +1,5 @@
-//! The JSON schemas under profiles/schema/, by which editors complete and check the YAML files.
+//! The JSON schemas: those under profiles/schema/, by which editors complete and check the YAML files, and that of the
+//! manifest, for whoever reads one.
 
 use document::json_schema;
 use schemars::JsonSchema;
@@ -9,6 +10,7 @@ use crate::kernel::lint::RulesFile;
 /// Path relative to the project and content of each schema file.
 pub fn schemas() -> Vec<(&'static str, String)> {
     vec![
+        ("docs/manifest.schema.json", release::manifest::schema()),
         ("profiles/schema/pins.schema.json", text::<Pins>()),
         ("profiles/schema/profile.schema.json", text::<Profile>()),
         ("profiles/schema/recipe.schema.json", text::<Recipe>()),

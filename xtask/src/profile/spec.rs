@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
 use document::{Node, Origin, Problem, did_you_mean, list};
+use release::pack::Packing;
 use serde::Serialize;
 
 use super::{
@@ -35,6 +36,7 @@ pub struct Spec {
     pub device_tree: Option<DeviceTreeSpec>,
     pub payload: PayloadSpec,
     pub disk: DiskSpec,
+    pub release: ReleaseSpec,
     /// Dotted key (`kernel.source`, `kernel.fragments.3`, counted from 0) → where it was set; keys that came from
     /// a default are absent.
     #[serde(skip)]
@@ -96,6 +98,12 @@ pub struct DiskSpec {
     pub efi_stub: String,
     #[serde(skip)]
     pub efi_stub_pin: Pin,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ReleaseSpec {
+    pub packing: Packing,
 }
 
 /// What a key gets that no file sets.
@@ -183,6 +191,7 @@ impl Resolver<'_, '_> {
                 efi_stub: efi_stub?.to_string(),
                 efi_stub_pin: efi_stub_pin?,
             },
+            release: ReleaseSpec { packing: profile.release.unwrap_or_default().packing.unwrap_or_default() },
             origins,
             file: self.file.clone(),
         })

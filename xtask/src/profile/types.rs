@@ -4,6 +4,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
+use release::pack::Packing;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,7 @@ pub struct Profile {
     pub device_tree: Option<DeviceTree>,
     pub payload: Option<Payload>,
     pub disk: Option<Disk>,
+    pub release: Option<ReleaseSettings>,
 }
 
 /// Processor architecture, in the names of the Rust and GNU target triples.
@@ -201,6 +203,14 @@ pub struct Disk {
     pub label: Option<VolumeLabel>,
     /// EFI stub of the unified kernel image: an entry of profiles/pins.yaml.
     pub efi_stub: Option<Name>,
+}
+
+/// What `cargo xtask release` makes of it.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ReleaseSettings {
+    /// How disks and kernels with symbols are packed.
+    pub packing: Option<Packing>,
 }
 
 /// profiles/pins.yaml: every download, by digest.

@@ -10,8 +10,8 @@ use clap::Args;
 
 use super::{Access, Selection, Session, SessionOptions, purposes, session};
 use crate::{
-    execute::{self, Context, Damaged, Outcomes},
-    export, plan,
+    execute::{Context, Outcomes},
+    export,
     report::{Event, Reporter, bytes, failure, seconds},
 };
 
@@ -47,10 +47,6 @@ fn build(arguments: &BuildImage, reporter: Arc<Reporter>) -> Result<()> {
     let mut session =
         Session::open(&arguments.selection, &arguments.options, Access::Build, reporter.clone())?;
     crate::signals::cancel_on_interrupt(&session.context.cancelled)?;
-    if arguments.options.offline {
-        execute::check_offline(&session.context, &session.plan, &session.last)?;
-    }
-    execute::refuse_doomed(&session.context, &session.plan, &session.last)?;
     let out = match &arguments.out {
         Some(out) => std::path::absolute(out)?,
         None => session.context.root.join("out"),
@@ -59,29 +55,15 @@ fn build(arguments: &BuildImage, reporter: Arc<Reporter>) -> Result<()> {
     std::fs::create_dir_all(&out).with_context(|| {
         format!("can't make {}\n  hint: choose another place with --out DIR", out.display())
     })?;
-    // An artifact's step may turn out damaged only when it is copied out: then the build begins again.
-    for attempt in 0.. {
-        let outcomes = execute::execute(&session.context, &session.plan, &mut session.last)?;
-        let exported = export_all(&out, &session, &outcomes);
-        if let Err(error) = &exported
-            && let Some(damaged) = error.downcast_ref::<Damaged>()
-            && attempt < execute::DAMAGE_LIMIT
-        {
-            execute::discard(&session.context, damaged)?;
-            continue;
-        }
-        session.context.memo.save();
-        return exported.and_then(|()| finish(&reporter, &outcomes));
-    }
-    unreachable!("attempts are not bounded")
+    let outcomes = session.build(|session, outcomes| export_all(&out, session, outcomes))?;
+    finish(&reporter, &outcomes)
 }
 
 fn export_all(out: &Path, session: &Session, outcomes: &Outcomes) -> Result<()> {
     let Context { reporter, .. } = &session.context;
     for profile in &session.profiles {
         let spec = &profile.spec;
-        let plan = plan::make(std::slice::from_ref(profile), &session.host);
-        let outcomes = outcomes.of_part(&session.plan, &plan);
+        let (plan, outcomes) = session.part(profile, outcomes);
         let lines = export::export(&session.context, &plan, &outcomes, spec, out)?;
         let folder = out.join(&spec.name);
         let shown = std::env::current_dir().ok();

@@ -49,6 +49,7 @@ pub fn of_tests() -> Vec<Purpose> {
         Purpose::Boot(Arch::X86_64),
         Purpose::Boot(Arch::Aarch64),
         Purpose::GitSource,
+        Purpose::Signatures,
         Purpose::Tests,
         Purpose::Bench,
     ]

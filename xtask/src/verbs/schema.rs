@@ -1,4 +1,4 @@
-//! `cargo xtask schema`: the JSON schemas beside the profiles, written anew from the types.
+//! `cargo xtask schema`: the JSON schemas beside the profiles and that of the manifest, written anew from the types.
 
 use anyhow::{Context as _, Result};
 use clap::Args;

@@ -11,7 +11,7 @@ use clap::Args;
 use document::{Origin, Problem, Problems};
 
 use crate::{
-    execute::{Context, LastBuild, Tools},
+    execute::{self, Context, Damaged, LastBuild, Outcomes, Tools},
     fetch::Location,
     host::rust_target::{Aarch64Rust, decide, native_target},
     kernel::{
@@ -119,6 +119,40 @@ impl Session {
             cancelled: Arc::new(AtomicBool::new(false)),
         };
         Ok(Session { profiles, host, plan, context, last })
+    }
+}
+
+impl Session {
+    /// Builds everything, and hands the outcomes to `take`, which copies them to where they are wanted.
+    ///
+    /// What is wrong with the profiles' configurations, or can't be had offline, is told before anything runs.
+    pub fn build(&mut self, take: impl Fn(&Session, &Outcomes) -> Result<()>) -> Result<Outcomes> {
+        if self.context.offline {
+            execute::check_offline(&self.context, &self.plan, &self.last)?;
+        }
+        execute::refuse_doomed(&self.context, &self.plan, &self.last)?;
+        // An artifact's step may turn out damaged only when it is copied out: then the build begins again.
+        for attempt in 0.. {
+            let outcomes = execute::execute(&self.context, &self.plan, &mut self.last)?;
+            let taken = take(self, &outcomes);
+            if let Err(error) = &taken
+                && let Some(damaged) = error.downcast_ref::<Damaged>()
+                && attempt < execute::DAMAGE_LIMIT
+            {
+                execute::discard(&self.context, damaged)?;
+                continue;
+            }
+            self.context.memo.save();
+            return taken.map(|()| outcomes);
+        }
+        unreachable!("attempts are not bounded")
+    }
+
+    /// The plan of one profile alone, with its outcomes: what is said of it doesn't depend on what else was built.
+    pub fn part(&self, profile: &ProfileInput, outcomes: &Outcomes) -> (Plan, Outcomes) {
+        let plan = plan::make(std::slice::from_ref(profile), &self.host);
+        let outcomes = outcomes.of_part(&self.plan, &plan);
+        (plan, outcomes)
     }
 }
 

@@ -21,31 +21,33 @@ fn everything() {
     explained(
         "",
         expect![[r#"
-        name: demo                                   # the name of profiles/demo.yaml
-        description: A guest.                        # profiles/demo.yaml:1:14
-        arch: x86_64                                 # profiles/layers/base.yaml:1:7
-        vtl: 0                                       # profiles/demo.yaml:3:6
-        firmware: uefi                               # profiles/demo.yaml:4:11
-        console: ttyS0                               # profiles/layers/base.yaml:2:10
-        kernel:
-          source:
-            pin: linux                               # profiles/demo.yaml:6:17
-          patches: []                                # default
-          fragments:
-            - core                                   # profiles/layers/base.yaml:4:15
-            - guest                                  # profiles/demo.yaml:7:15
-          command-line:
-            - console=ttyS0,115200n8                 # from `console`, profiles/layers/base.yaml:2:10
-            - panic=-1                               # profiles/demo.yaml:8:18
-        payload:
-          recipes:
-            - init                                   # profiles/layers/base.yaml:6:13
-          compression-level: 19                      # default
-        disk:
-          size: 300MiB                               # profiles/demo.yaml:10:9
-          label: DEMO                                # profiles/demo.yaml:11:10
-          efi-stub: stub                             # profiles/layers/base.yaml:8:13
-    "#]],
+            name: demo                                   # the name of profiles/demo.yaml
+            description: A guest.                        # profiles/demo.yaml:1:14
+            arch: x86_64                                 # profiles/layers/base.yaml:1:7
+            vtl: 0                                       # profiles/demo.yaml:3:6
+            firmware: uefi                               # profiles/demo.yaml:4:11
+            console: ttyS0                               # profiles/layers/base.yaml:2:10
+            kernel:
+              source:
+                pin: linux                               # profiles/demo.yaml:6:17
+              patches: []                                # default
+              fragments:
+                - core                                   # profiles/layers/base.yaml:4:15
+                - guest                                  # profiles/demo.yaml:7:15
+              command-line:
+                - console=ttyS0,115200n8                 # from `console`, profiles/layers/base.yaml:2:10
+                - panic=-1                               # profiles/demo.yaml:8:18
+            payload:
+              recipes:
+                - init                                   # profiles/layers/base.yaml:6:13
+              compression-level: 19                      # default
+            disk:
+              size: 300MiB                               # profiles/demo.yaml:10:9
+              label: DEMO                                # profiles/demo.yaml:11:10
+              efi-stub: stub                             # profiles/layers/base.yaml:8:13
+            release:
+              packing: zstd                              # default
+        "#]],
     );
 }
 
@@ -95,7 +97,7 @@ fn unknown_keys() {
     explained(
         "platform",
         expect![
-            "a profile has no key `platform`, only `name`, `description`, `arch`, `vtl`, `firmware`, `console`, `kernel`, `payload` and `disk`"
+            "a profile has no key `platform`, only `name`, `description`, `arch`, `vtl`, `firmware`, `console`, `kernel`, `payload`, `disk` and `release`"
         ],
     );
 }

@@ -1,14 +1,16 @@
 //! SHA-256 digests of bytes, files and canonical JSON: the names by which steps and artifacts are known.
 
 use std::{
+    borrow::Cow,
     cell::RefCell,
     fmt,
     fs::File,
-    io::{self, Read as _},
+    io::{self, Read},
     path::Path,
     str::FromStr,
 };
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -37,14 +39,18 @@ impl Digest {
 
     /// Digest and length in bytes of a file's content.
     pub fn of_file(path: &Path) -> io::Result<(Digest, u64)> {
-        let mut file = File::open(path)?;
+        Digest::of_reader(&mut File::open(path)?)
+    }
+
+    /// Digest and length in bytes of all that there is to read.
+    pub fn of_reader(reader: &mut dyn Read) -> io::Result<(Digest, u64)> {
         let mut hasher = Sha256::new();
         let mut size_bytes = 0;
         // A kernel tree has a hundred thousand small files: the buffer stays.
         BUFFER.with_borrow_mut(|buffer| {
             buffer.resize(BUFFER_BYTES, 0);
             loop {
-                match file.read(buffer) {
+                match reader.read(buffer) {
                     Ok(0) => return Ok(()),
                     Ok(count) => {
                         hasher.update(&buffer[..count]);
@@ -116,6 +122,20 @@ impl TryFrom<String> for Digest {
 impl From<Digest> for String {
     fn from(digest: Digest) -> String {
         digest.to_string()
+    }
+}
+
+impl JsonSchema for Digest {
+    fn schema_name() -> Cow<'static, str> {
+        "Sha256".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A SHA-256 digest: 64 lower-case hexadecimal digits.",
+            "type": "string",
+            "pattern": "^[0-9a-f]{64}$",
+        })
     }
 }
 

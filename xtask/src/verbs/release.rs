@@ -1,0 +1,255 @@
+//! `cargo xtask release`: bundles that others can check.
+
+mod check;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, Subcommand};
+use release::{
+    bundle::{Collection, FORMAT, NOTES, RELEASE, Release, Source},
+    check::strangers,
+};
+
+use super::{Access, Selection, Session, SessionOptions};
+use crate::{
+    bundle::{self, Bundle, Key, Signer, Writer},
+    execute::Outcomes,
+    export::{Place, Strangers},
+    report::{Reporter, bytes},
+};
+
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct ReleaseVerb {
+    #[command(subcommand)]
+    check: Option<Verb>,
+    #[command(flatten)]
+    make: Make,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    /// Check a bundle: nothing else of it is needed, and of this machine ssh-keygen
+    Check(check::Check),
+}
+
+#[derive(Args, Debug)]
+struct Make {
+    #[command(flatten)]
+    selection: Selection,
+    /// Sign with this private key of OpenSSH, with the agent's half of this public one, or with the agent's only key
+    #[arg(long, value_name = "FILE|agent", value_parser = |text: &str| Ok::<_, String>(Key::parse(text)))]
+    key: Option<Key>,
+    /// Where bundles go: DIR/PROFILE, with --all DIR/all [default: the project's out/release/]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// The bundle that the notes compare with, or `none` [default: the one in whose place this comes]
+    #[arg(long, value_name = "DIR|none")]
+    since: Option<PathBuf>,
+    /// Even if files of the project differ from the revision that the bundle names
+    #[arg(long)]
+    allow_modified: bool,
+    #[command(flatten)]
+    options: SessionOptions,
+}
+
+/// Name of the folder with all profiles.
+const ALL: &str = "all";
+
+pub fn run(arguments: &ReleaseVerb) -> Result<ExitCode> {
+    match &arguments.check {
+        Some(Verb::Check(arguments)) => check::run(arguments),
+        None => make(&arguments.make).map(|()| ExitCode::SUCCESS),
+    }
+}
+
+fn make(arguments: &Make) -> Result<()> {
+    let reporter = Arc::new(Reporter::new(false));
+    let signer = arguments.key.as_ref().map(Signer::find).transpose()?;
+    let mut session =
+        Session::open(&arguments.selection, &arguments.options, Access::Build, reporter.clone())?;
+    crate::signals::cancel_on_interrupt(&session.context.cancelled)?;
+    let source = bundle::source(session.context.tools.host())?;
+    if source.modified && !arguments.allow_modified {
+        bail!(
+            "files of the project differ from the revision that the release would name, {}\n  \
+             hint: commit them, or take --allow-modified for a release that says so",
+            &source.revision[..12]
+        );
+    }
+    let out = match &arguments.out {
+        Some(out) => std::path::absolute(out)?,
+        None => session.context.root.join("out/release"),
+    };
+    let maker = Maker { out, since: Since::of(arguments)?, source, signer };
+    maker.check_places(arguments.selection.all, &session)?;
+    session.build(|session, outcomes| match arguments.selection.all {
+        true => maker.collection(session, outcomes),
+        false => maker.bundles(session, outcomes),
+    })?;
+    Ok(())
+}
+
+/// What the notes compare with.
+enum Since {
+    InPlace,
+    Nothing,
+    Folder(PathBuf),
+}
+
+impl Since {
+    fn of(arguments: &Make) -> Result<Since> {
+        Ok(match &arguments.since {
+            None => Since::InPlace,
+            Some(none) if none.as_os_str() == "none" => Since::Nothing,
+            Some(folder) if folder.join(RELEASE).is_file() => Since::Folder(std::path::absolute(folder)?),
+            Some(folder) => bail!("--since: {} is no release: it has no {RELEASE}", folder.display()),
+        })
+    }
+
+    /// The bundle of `profile`, where `place` is the one that will be replaced.
+    fn bundle(&self, place: &Path, profile: &str) -> Option<PathBuf> {
+        let folder = match self {
+            Since::Nothing => return None,
+            Since::InPlace => place.to_path_buf(),
+            // A collection, or one bundle.
+            Since::Folder(folder) if folder.join(profile).is_dir() => folder.join(profile),
+            Since::Folder(folder) => folder.clone(),
+        };
+        folder.join(RELEASE).is_file().then_some(folder)
+    }
+}
+
+struct Maker {
+    out: PathBuf,
+    since: Since,
+    source: Source,
+    signer: Option<Signer>,
+}
+
+impl Maker {
+    fn place(&self, name: &str) -> Place {
+        Place::new(&self.out, name, Strangers::Removed)
+    }
+
+    /// What stands where bundles go has to be a release with nothing else in it.
+    fn check_places(&self, all: bool, session: &Session) -> Result<()> {
+        let names: Vec<&str> = match all {
+            true => vec![ALL],
+            false => session.profiles.iter().map(|profile| profile.spec.name.as_str()).collect(),
+        };
+        for name in names {
+            let folder = self.out.join(name);
+            if !folder.exists() {
+                continue;
+            }
+            let strange = strangers(&folder).map_err(|problem| {
+                anyhow::anyhow!(
+                    "{problem}\n  hint: move {} away, or choose another place with --out DIR",
+                    folder.display()
+                )
+            })?;
+            if let Some(first) = strange.first() {
+                bail!(
+                    "{} is of no release, and would be lost with the one that is replaced\n  \
+                     hint: move it away, or choose another place with --out DIR",
+                    folder.join(first).display()
+                );
+            }
+        }
+        // A place that can't be made should show before the kernel is built, not after.
+        std::fs::create_dir_all(&self.out).with_context(|| {
+            format!("can't make {}\n  hint: choose another place with --out DIR", self.out.display())
+        })
+    }
+
+    fn bundles(&self, session: &Session, outcomes: &Outcomes) -> Result<()> {
+        for profile in &session.profiles {
+            let name = &profile.spec.name;
+            let place = self.place(name);
+            let fresh = place.open(|| self.waiting(session, name))?;
+            let made = self.bundle(session, outcomes, profile, fresh.folder(), &self.out.join(name))?;
+            fresh.publish()?;
+            self.tell(session, name, &made);
+        }
+        Ok(())
+    }
+
+    fn collection(&self, session: &Session, outcomes: &Outcomes) -> Result<()> {
+        let place = self.place(ALL);
+        let fresh = place.open(|| self.waiting(session, ALL))?;
+        let mut whole = Writer::new(fresh.folder());
+        let mut notes = format!("# vtlforge {}\n", self.source.version);
+        let mut profiles = Vec::new();
+        for profile in &session.profiles {
+            let name = &profile.spec.name;
+            let folder = fresh.path(name);
+            std::fs::create_dir(&folder).with_context(|| format!("can't make {}", folder.display()))?;
+            let last = self.out.join(ALL).join(name);
+            let made = self.bundle(session, outcomes, profile, &folder, &last)?;
+            for (file, (digest, size_bytes)) in bundle::listed(&folder, &made)? {
+                whole.add(&format!("{name}/{file}"), digest, size_bytes);
+            }
+            let path = folder.join(NOTES);
+            let text =
+                std::fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?;
+            notes += &format!("\n{}", text.replace("\n## ", "\n### ").replacen("# ", "## ", 1));
+            profiles.push(name.clone());
+        }
+        whole.write(NOTES, &notes)?;
+        let collection = Collection { format: FORMAT, source: self.source.clone(), profiles };
+        whole.write(RELEASE, &Release::Collection(collection).text())?;
+        let made = whole.seal(self.signer.as_ref())?;
+        fresh.publish()?;
+        self.tell(session, ALL, &made);
+        Ok(())
+    }
+
+    /// Fills `folder` with the bundle of a profile; `last` is where the one before it is, if there is one.
+    fn bundle(
+        &self,
+        session: &Session,
+        outcomes: &Outcomes,
+        profile: &crate::plan::ProfileInput,
+        folder: &Path,
+        last: &Path,
+    ) -> Result<Bundle> {
+        let (plan, outcomes) = session.part(profile, outcomes);
+        let before = self.since.bundle(last, &profile.spec.name);
+        let job = bundle::Job {
+            context: &session.context,
+            plan: &plan,
+            outcomes: &outcomes,
+            spec: &profile.spec,
+            source: &self.source,
+            before: before.as_deref(),
+            signer: self.signer.as_ref(),
+        };
+        bundle::assemble(&job, folder)
+    }
+
+    fn waiting(&self, session: &Session, name: &str) {
+        let folder = self.out.join(name);
+        session
+            .context
+            .reporter
+            .note(&format!("  wait   another release is written to {}", folder.display()));
+    }
+
+    fn tell(&self, session: &Session, name: &str, made: &Bundle) {
+        let reporter = &session.context.reporter;
+        let signed = if self.signer.is_some() { "signed" } else { "UNSIGNED" };
+        let (files, size) = (made.sums.0.len(), bytes(made.size_bytes));
+        let folder = self.out.join(name);
+        reporter.print(&format!(
+            "{}/  {}: {files} files, {size}, {signed}",
+            folder.display(),
+            self.source.version
+        ));
+    }
+}
