@@ -7,7 +7,8 @@ use std::{
     collections::BTreeMap,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
-    process::{Child, Stdio},
+    os::unix::process::CommandExt as _,
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -204,37 +205,53 @@ fn a_qemu_that_is_too_old_is_refused() {
 /// Enough for a machine that others use too.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-fn start(command: &mut std::process::Command) -> Child {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+/// A boot beside the test; it and its QEMU end with their owner, whichever way that goes.
+struct Beside(Option<Child>);
+
+impl Beside {
+    fn start(command: &mut Command) -> Beside {
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Beside(Some(command.process_group(0).spawn().unwrap()))
+    }
+
+    fn child(&mut self) -> &mut Child {
+        self.0.as_mut().expect("taken by finish alone")
+    }
+
+    /// Whether it went well, and the rest of what it said. It has to come to its end.
+    fn finish(mut self) -> (bool, String) {
+        let end = Instant::now() + PATIENCE;
+        while self.child().try_wait().unwrap().is_none() {
+            assert!(Instant::now() < end, "it runs and runs");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let output = self.0.take().expect("not taken yet").wait_with_output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+    }
 }
 
-/// The status of a boot that has to come to its end, and the rest of what it said.
-fn finish(mut boot: Child) -> (bool, String) {
-    let end = Instant::now() + PATIENCE;
-    while boot.try_wait().unwrap().is_none() {
-        if Instant::now() > end {
-            // QEMU goes with whoever reads its console.
-            let _ = boot.kill();
-            panic!("it runs and runs");
-        }
-        std::thread::sleep(Duration::from_millis(20));
+impl Drop for Beside {
+    fn drop(&mut self) {
+        let Some(child) = &mut self.0 else { return };
+        // Asked to end, it ends its QEMU too; one with the console of its own is in the same group.
+        let _ = Command::new("kill").args(["-INT", "--", &format!("-{}", child.id())]).status();
+        let _ = child.wait();
     }
-    let output = boot.wait_with_output().unwrap();
-    let text = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8_lossy(&text).into_owned())
 }
 
 /// Whoever sits at the console sees it, and ends the machine with QEMU's own keys.
 #[test]
 fn a_console_can_be_used_by_hand() {
     let logs = folder("matrix-interactive");
-    let mut boot = start(xtask().args(["boot", "aarch64-vtl2", "--interactive", "--logs"]).arg(&logs));
-    let mut console = BufReader::new(boot.stdout.take().unwrap()).split(b'\n').map_while(Result::ok);
+    let mut boot =
+        Beside::start(xtask().args(["boot", "aarch64-vtl2", "--interactive", "--logs"]).arg(&logs));
+    let mut console = BufReader::new(boot.child().stdout.take().unwrap()).split(b'\n').map_while(Result::ok);
     let ready = console.any(|line| String::from_utf8_lossy(&line).contains("payload-ready "));
-    assert!(ready, "{}", finish(boot).1);
-    boot.stdin.take().unwrap().write_all(b"\x01x").unwrap();
+    assert!(ready, "{}", boot.finish().1);
+    boot.child().stdin.take().unwrap().write_all(b"\x01x").unwrap();
     let rest = console.map(|line| String::from_utf8_lossy(&line).into_owned()).collect::<Vec<_>>();
-    let (ok, said) = finish(boot);
+    let (ok, said) = boot.finish();
     assert!(ok && rest.iter().any(|line| line.contains("boots at VTL 2")), "{said}{rest:#?}");
 }
 
@@ -243,14 +260,14 @@ fn a_console_can_be_used_by_hand() {
 fn a_debugger_finds_the_machine_at_its_start() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let logs = folder("matrix-gdb");
-    let boot = start(
+    let boot = Beside::start(
         xtask().args(["boot", "aarch64-vtl2", "--gdb", &port.to_string(), "--json", "--logs"]).arg(&logs),
     );
     let end = Instant::now() + PATIENCE;
     let mut debugger = loop {
         match TcpStream::connect(("127.0.0.1", port)) {
             Ok(stream) => break stream,
-            Err(error) => assert!(Instant::now() < end, "{error}: {}", finish(boot).1),
+            Err(error) => assert!(Instant::now() < end, "{error}: {}", boot.finish().1),
         }
         std::thread::sleep(Duration::from_millis(50));
     };
@@ -269,7 +286,7 @@ fn a_debugger_finds_the_machine_at_its_start() {
     // Its first line is the command.
     assert_eq!(console.lines().filter(|line| !line.starts_with("$ ")).collect::<String>(), "", "it waits");
     debugger.write_all(b"+$D#44").unwrap();
-    let (ok, said) = finish(boot);
+    let (ok, said) = boot.finish();
     let json: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
     assert!(ok && json["level"] == 2, "{said}");
 }

@@ -51,7 +51,7 @@ pub enum Which {
     Fdt,
     /// A kernel configuration solved, beside make and conf (30 seconds)
     Kconfig,
-    /// Kernels on the monitor, beside the same without one (1 minute, and 4 the first time, for a kernel)
+    /// Kernels on the monitor, beside the same without one (1 minute)
     Boot,
     /// Compiling this tool from nothing, and after a change (2 minutes)
     Compile,
