@@ -109,7 +109,8 @@ impl Place {
 }
 
 impl Fresh<'_> {
-    pub fn folder(&self) -> &Path {
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
         &self.place.new
     }
 

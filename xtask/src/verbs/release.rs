@@ -173,7 +173,7 @@ impl Maker {
             let name = &profile.spec.name;
             let place = self.place(name);
             let fresh = place.open(|| self.waiting(session, name))?;
-            let made = self.bundle(session, outcomes, profile, fresh.folder(), &self.out.join(name))?;
+            let made = self.bundle(session, outcomes, profile, fresh.root(), &self.out.join(name))?;
             fresh.publish()?;
             self.tell(session, name, &made);
         }
@@ -183,7 +183,7 @@ impl Maker {
     fn collection(&self, session: &Session, outcomes: &Outcomes) -> Result<()> {
         let place = self.place(ALL);
         let fresh = place.open(|| self.waiting(session, ALL))?;
-        let mut whole = Writer::new(fresh.folder());
+        let mut whole = Writer::new(fresh.root());
         let mut notes = format!("# vtlforge {}\n", self.source.version);
         let mut profiles = Vec::new();
         for profile in &session.profiles {
