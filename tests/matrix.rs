@@ -134,6 +134,39 @@ fn one_aarch64_image_is_all_of_them() {
     }
 }
 
+/// Over a channel that the kernel's own driver binds, from the host's wish to the machine's end.
+#[test]
+fn a_guest_goes_when_it_is_asked_over_vmbus() {
+    for (profile, smp, end) in
+        [("x86_64-vtl2", "1", "halt"), ("x86_64-vtl2", "4", "halt"), ("aarch64-vtl2", "4", "system-off")]
+    {
+        let json = check(profile, "2", smp, &["--shutdown"], Ok(Some(2)));
+        for (what, said) in [
+            ("negotiated", "shutdown service 3.2"),
+            ("asked", "power-off"),
+            ("answered", "accepted"),
+            ("driver", "graceful shutdown initiated"),
+            ("payload", "powering off"),
+            ("machine-end", end),
+        ] {
+            assert_eq!(finding(&json, what).as_deref(), Some(said), "{json:#}");
+        }
+    }
+    // The same Image at level 0, over the connection of that level; and a kernel whose driver doesn't get that far.
+    check("aarch64-universal", "0", "1", &["--shutdown"], Ok(Some(0)));
+    let json = check(
+        "aarch64-vtl2",
+        "2",
+        "1",
+        &["--shutdown", "--append", "initcall_blacklist=init_hyperv_utils", "--timeout", "12"],
+        Err("no-shutdown"),
+    );
+    assert!(
+        json["diagnosis"]["text"].as_str().is_some_and(|text| text.contains("did not open the channel")),
+        "{json:#}"
+    );
+}
+
 /// A guest that asks for everything at random can't bring the monitor down.
 #[test]
 fn the_monitor_outlives_a_hostile_guest() {
@@ -176,6 +209,7 @@ fn what_cannot_be_is_told_before_anything_runs() {
         assert!(said.stderr.contains(wanted), "{more:?}: {}", said.stderr);
     };
     fails(&["--accel", "kvm"], "--accel kvm: only tcg works");
+    fails(&["--shutdown", "--vtl", "none"], "--vtl none boots without a monitor");
     fails(&["--without", "nonsense"], "the command line has no such option");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -11,6 +11,7 @@
 //! | 8-15 | Linux: start and end of kernel, initramfs, command line, device tree; equal where there is none |
 //! | 16 | entries of the memory map; 0: that of the machine's own loader |
 //! | 17- | memory map: start, end and kind each; the kinds are ACPI's, and 0x4c4f5745 for a level below the guest |
+//! | 120 | where requests to the guest come in, while it idles: x86_64: port of a 16550; aarch64: device on PCI; 0: none do |
 //! | 128- | x86_64: HV_INITIAL_VP_CONTEXT (TLFS 7.9.1), 28 words, then RBP, RSI, R8 to R12 |
 //! | 128- | aarch64: PC, X0 to X7, CPSR, SCTLR, TCR, MAIR, VBAR, TTBR0, TTBR1, all of EL1 |
 
@@ -58,6 +59,8 @@ pub struct Guest {
     pub report: Report,
     /// Where the guest's address 0 lies. Not 0: the guest's machine is the one that Hyper-V shows, whatever the real one.
     pub base: u64,
+    /// Where requests come in; 0: nowhere.
+    pub requests: u64,
     memory: [Memory; MEMORY_MAX],
     memory_count: usize,
 }
@@ -113,6 +116,7 @@ pub struct Aarch64State {
 // Numbers of words.
 const PARTS: usize = 8;
 const MEMORY: usize = 16;
+const REQUESTS: usize = 120;
 const STATE: usize = 128;
 const CONTEXT_WORDS: usize = 28;
 
@@ -152,6 +156,7 @@ impl Guest {
             start,
             report: Report { ecam: word(5), ports: word(6) },
             base: word(7),
+            requests: word(REQUESTS),
             memory: [Memory::default(); MEMORY_MAX],
             memory_count: 0,
         };

@@ -167,6 +167,20 @@ impl Partition {
         self.signal(machine, signal);
     }
 
+    /// Carries out what came in as a byte: `p` asks the guest to power off, `r` to restart.
+    pub fn request(&mut self, machine: &mut impl Machine, byte: u8) {
+        match byte {
+            b'p' => self.wish(machine, Wish::PowerOff),
+            b'r' => self.wish(machine, Wish::Restart),
+            other => machine.report(Line::new("unknown-request").number("byte", other.into()).end()),
+        }
+    }
+
+    /// Processors that run, or were told to.
+    pub fn started(&self) -> usize {
+        self.vps.iter().filter(|vp| vp.started).count()
+    }
+
     /// Raises the channel's event flag. A processor that the guest made up, or did not prepare, gets nothing.
     pub(crate) fn signal(&mut self, machine: &mut impl Machine, signal: Option<Signal>) {
         let sint = self.vmbus.sint();

@@ -7,6 +7,7 @@ pub mod evidence;
 pub mod guest;
 pub mod machine;
 pub mod run;
+pub mod shutdown;
 pub mod verdict;
 
 use serde::Serialize;
@@ -36,6 +37,8 @@ pub struct Question {
     pub is_interactive: bool,
     /// The monitor's own guest runs in the kernel's place, and asks for everything at random.
     pub is_self_test: bool,
+    /// Once it is ready, the guest is asked over VMBus to switch off.
+    pub is_shutdown: bool,
 }
 
 fn number<S: serde::Serializer>(vtl: &Vtl, to: S) -> Result<S::Ok, S::Error> {

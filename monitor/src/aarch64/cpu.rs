@@ -110,6 +110,9 @@ pub const TRANSLATED: u64 = 1 << 0 | 1 << 4;
 pub fn enter(vp: u64, state: &Aarch64State, extra: u64) -> ! {
     // EL1 is 64-bit; SMC comes to the monitor; keys of pointer authentication are the guest's.
     const HCR: u64 = 1 << 31 | 1 << 19 | 1 << 41 | 1 << 40;
+    // An idle guest comes here, to see whether anybody wants something of it.
+    const TRAP_WFI: u64 = 1 << 13;
+    let hcr = if super::takes_requests() { HCR | TRAP_WFI } else { HCR };
     // The guest reads the physical counter and timer.
     const CNTHCTL: u64 = 3;
     // Reserved bits that are one.
@@ -163,7 +166,7 @@ pub fn enter(vp: u64, state: &Aarch64State, extra: u64) -> ! {
             "ldp x6, x7, [x17, #48]",
             "eret",
             in("x10") vp,
-            in("x11") HCR | extra,
+            in("x11") hcr | extra,
             in("x12") CNTHCTL,
             in("x13") CPTR,
             in("x14") super::vectors::stack_end(vp),
@@ -233,6 +236,14 @@ pub fn current() -> u64 {
     // SAFETY: a register is read.
     unsafe { asm!("mrs {}, tpidr_el2", out(reg) vp, options(nomem, nostack)) };
     vp
+}
+
+/// Whether an interrupt waits for the guest.
+pub fn is_interrupt_pending() -> bool {
+    let pending: u64;
+    // SAFETY: a register is read: ISR_EL1.
+    unsafe { asm!("mrs {}, S3_0_C12_C1_0", out(reg) pending, options(nomem, nostack)) };
+    pending != 0
 }
 
 /// Lets the guest go on behind the instruction that came here.

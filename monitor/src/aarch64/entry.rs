@@ -8,6 +8,8 @@ mod serial;
 mod stage_2;
 mod vectors;
 
+use core::sync::atomic::{AtomicBool, Ordering};
+
 use monitor_core::{
     Arch, Config, Machine, OutsideRam, Partition, VPS_MAX,
     guest::{self, Aarch64State, Guest, Start},
@@ -92,6 +94,23 @@ pub fn report(line: &str) {
     serial.write(b"\n");
 }
 
+/// Whether somebody may want something of the guest, and where that comes in.
+static TAKES_REQUESTS: AtomicBool = AtomicBool::new(false);
+static REQUESTS: Lock<serial::Serial> = Lock::new(serial::Serial::new());
+
+fn takes_requests() -> bool {
+    TAKES_REQUESTS.load(Ordering::Relaxed)
+}
+
+/// Takes a request; false if there is none.
+fn take_request() -> bool {
+    let Some(byte) = REQUESTS.take().receive() else { return false };
+    let mut shared = SHARED.take();
+    let Shared { partition, board } = &mut *shared;
+    partition.request(board, byte);
+    true
+}
+
 /// Powers the machine off.
 pub fn end() -> ! {
     loop {
@@ -107,7 +126,12 @@ pub extern "C" fn first() -> ! {
     unsafe { core::ptr::copy_nonoverlapping(DESCRIPTION as *const u8, page.as_mut_ptr(), page.len()) };
     // Without a description the channel for the report isn't known either.
     let Ok(guest) = Guest::parse(&page) else { end() };
-    SERIAL.take().open(guest.report.ecam, guest.report.ports);
+    let guest::Report { ecam, ports } = guest.report;
+    SERIAL.take().open(ecam, ports, serial::REPORT);
+    if (1..32).contains(&guest.requests) {
+        REQUESTS.take().open(ecam, ports, guest.requests);
+        TAKES_REQUESTS.store(true, Ordering::Relaxed);
+    }
     let ram = Ram::of(guest.memory(), &[], guest.base);
     let is_translated = guest.base != 0;
     if is_translated && let Err(what) = stage_2::map(&ram, guest.cpus) {

@@ -48,6 +48,7 @@ impl Frame {
 }
 
 // Arm ARM, ESR_EL2, field EC: exception classes.
+const WFI: u64 = 0x01;
 const HVC: u64 = 0x16;
 const SMC: u64 = 0x17;
 const SYSTEM_REGISTER: u64 = 0x18;
@@ -71,6 +72,7 @@ pub extern "C" fn handle(frame: &mut Frame) {
     EXITS.fetch_add(1, Ordering::Relaxed);
     let (syndrome, address) = cpu::syndrome();
     match syndrome >> 26 & 0x3f {
+        WFI => idle(),
         HVC => call(frame, address),
         SMC => {
             // The instruction was trapped, not carried out, so the address is still its own.
@@ -85,6 +87,16 @@ pub extern "C" fn handle(frame: &mut Frame) {
             finish("unexpected-exit");
         }
     }
+}
+
+/// The guest waits for an interrupt, and the monitor with it, for requests as well.
+fn idle() {
+    while !cpu::is_interrupt_pending() {
+        if super::take_request() {
+            break;
+        }
+    }
+    cpu::skip_instruction();
 }
 
 /// An exception of the monitor's own, or an interrupt that isn't routed here.

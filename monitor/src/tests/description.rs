@@ -12,10 +12,12 @@ fn page(words: &[(usize, u64)]) -> [u8; PAGE_BYTES] {
 
 #[test]
 fn a_linux_guest() {
-    let words = [(2, 2), (3, 4), (4, 1), (5, 0xe), (6, 0xf), (8, 0x1000), (9, 0x3000), (10, 0x4000)];
+    let words =
+        [(2, 2), (3, 4), (4, 1), (5, 0xe), (6, 0xf), (120, 0x4f8), (8, 0x1000), (9, 0x3000), (10, 0x4000)];
     let words = [&words[..], &[(11, 0x5000), (16, 2), (17, 0x10), (18, 0x20), (19, 1), (20, 0x20)]].concat();
     let guest = Guest::parse(&page(&[&words[..], &[(21, 0x30), (22, 2)]].concat())).unwrap();
     assert_eq!((guest.vtl, guest.cpus, guest.report.ecam, guest.report.ports), (2, 4, 0xe, 0xf));
+    assert_eq!(guest.requests, 0x4f8);
     let region = |start, end| Region { start, end };
     let linux =
         Linux { kernel: region(0x1000, 0x3000), initramfs: region(0x4000, 0x5000), ..Linux::default() };

@@ -128,7 +128,7 @@ impl Driver {
     }
 
     /// Answers as the driver does: in the packet that it got, with the response flag.
-    fn reply(&mut self, mut payload: Vec<u8>, change: impl Fn(&mut Vec<u8>)) {
+    fn reply(&mut self, mut payload: Vec<u8>, change: impl Fn(&mut [u8])) {
         payload[25] = 1 | 4;
         change(&mut payload);
         self.send(&payload);
@@ -137,7 +137,7 @@ impl Driver {
 }
 
 /// The driver takes framework 3.0 and messages 3.2, the newest that it knows.
-fn agree(payload: &mut Vec<u8>) {
+fn agree(payload: &mut [u8]) {
     payload[28..32].copy_from_slice(&[1, 0, 1, 0]);
     payload[36..44].copy_from_slice(&[3, 0, 0, 0, 3, 0, 2, 0]);
 }

@@ -74,6 +74,14 @@ pub fn measure_tsc() {
     TSC_HZ.store(hz as u64, Ordering::Relaxed);
 }
 
+/// This processor does nothing any more.
+pub fn halt() -> ! {
+    loop {
+        // SAFETY: without interrupts the processor stays here.
+        unsafe { asm!("cli", "hlt", options(nomem, nostack)) };
+    }
+}
+
 /// Sends an interrupt with this vector to the processor with this APIC id.
 pub fn send_interrupt(apic_id: u32, vector: u8) {
     command(apic_id, vector.into());

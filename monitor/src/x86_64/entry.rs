@@ -14,6 +14,8 @@ mod self_test;
 mod start;
 mod svm;
 
+use core::sync::atomic::{AtomicU16, Ordering};
+
 use monitor_core::{
     Arch, Config, Machine, OutsideRam, Partition, VPS_MAX,
     guest::{self, Guest, MEMORY_MAX, Memory, Region, Start},
@@ -57,6 +59,25 @@ static SHARED: Lock<Shared> = Lock::new(Shared {
 static CONTEXTS: Lock<[Option<StartContext>; VPS_MAX]> = Lock::new([None; VPS_MAX]);
 
 static REPORT: Lock<()> = Lock::new(());
+
+/// Port of the 16550 where requests come in; 0: nobody asks for anything.
+static REQUESTS: AtomicU16 = AtomicU16::new(0);
+
+fn start_idle_watch(control: Control) -> Control {
+    if REQUESTS.load(Ordering::Relaxed) != 0 {
+        control.intercept_halt();
+    }
+    control
+}
+
+/// Takes a request, if there is one.
+fn take_request() {
+    if let Some(byte) = port::receive(REQUESTS.load(Ordering::Relaxed)) {
+        let mut shared = SHARED.take();
+        let Shared { partition, board } = &mut *shared;
+        partition.request(board, byte);
+    }
+}
 
 impl Machine for Board {
     fn is_ram(&self, address: u64, length: u64) -> bool {
@@ -154,7 +175,8 @@ fn prepare(information: u64, registers: &mut Registers) -> Control {
     copy_trampoline();
     // The monitor's own guest reports and ends by itself.
     svm::fill_maps(guest.start != Start::SelfTest);
-    let control = Control::prepare(0);
+    REQUESTS.store(guest.requests as u16, Ordering::Relaxed);
+    let control = start_idle_watch(Control::prepare(0));
     lower::reset(0);
     match &guest.start {
         Start::SelfTest => self_test::prepare(control, registers),
@@ -205,7 +227,7 @@ extern "C" fn other(vp: u64) -> ! {
     let context = CONTEXTS.take().get_mut(vp as usize).and_then(Option::take);
     let Some(context) = context else { fail("the guest started a processor by itself, not through Hyper-V") };
     let mut registers = Registers::new();
-    let control = Control::prepare(vp as usize);
+    let control = start_idle_watch(Control::prepare(vp as usize));
     moved::translate(control);
     lower::reset(vp as u32);
     control.begin(&context);

@@ -1,6 +1,6 @@
 //! What brings the guest to the monitor: CPUID, hypercalls, MSRs, a few ports, and the end.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use monitor_core::{
     cpuid,
@@ -17,6 +17,7 @@ use super::{
 
 // AMD64 APM volume 2, appendix C.
 pub const CPUID: u64 = 0x72;
+const HALT: u64 = 0x78;
 pub const PORT: u64 = 0x7b;
 pub const MSR: u64 = 0x7c;
 const SHUTDOWN: u64 = 0x7f;
@@ -44,6 +45,7 @@ pub fn serve(vp: u32, control: Control, registers: &mut Registers) -> ! {
             }
             MSR => access_msr(vp, control, registers),
             PORT => access_port(control),
+            HALT => halt(control),
             SHUTDOWN => finish("triple-fault"),
             // SVM is hidden from the guest.
             VMRUN..=SKINIT => inject(control, INVALID_OPCODE),
@@ -55,6 +57,20 @@ pub fn serve(vp: u32, control: Control, registers: &mut Registers) -> ! {
             }
         }
     }
+}
+
+/// The guest idles, or, with interrupts off, has ended. It isn't kept from running: it looks for work by itself.
+fn halt(control: Control) {
+    static HALTED: AtomicUsize = AtomicUsize::new(0);
+    super::take_request();
+    if control.end_halt() {
+        return;
+    }
+    let started = SHARED.take().partition.started();
+    if HALTED.fetch_add(1, Ordering::Relaxed) + 1 >= started {
+        finish("halt");
+    }
+    cpu::halt()
 }
 
 /// One more exit of any level.

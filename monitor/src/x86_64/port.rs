@@ -51,6 +51,13 @@ pub fn read(port: u16, size: u32) -> u32 {
     value
 }
 
+/// What came in at the 16550 with this port, if anything did.
+pub fn receive(port: u16) -> Option<u8> {
+    const LINE_STATUS: u16 = 5;
+    const DATA_READY: u32 = 1;
+    (read(port + LINE_STATUS, 1) & DATA_READY != 0).then(|| read(port, 1) as u8)
+}
+
 /// Ends QEMU.
 pub fn exit() -> ! {
     loop {

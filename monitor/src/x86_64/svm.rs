@@ -105,6 +105,7 @@ pub(super) const INTERCEPT_2: usize = 0x10;
 pub(super) const PORT_MAP_BASE: usize = 0x40;
 pub(super) const MSR_MAP_BASE: usize = 0x48;
 pub(super) const ASID: usize = 0x58;
+const INTERRUPT_SHADOW: usize = 0x68;
 pub(super) const SEGMENTS: usize = 0x400;
 pub(super) const GDTR: usize = 0x460;
 pub(super) const IDTR: usize = 0x480;
@@ -149,6 +150,21 @@ impl Control {
         control.put(DR7, 0x400);
         control.put(PAT, cpu::read_msr(MSR_PAT));
         control
+    }
+
+    /// An idle guest comes to the monitor, to see whether anybody wants something of it.
+    pub fn intercept_halt(self) {
+        const HALT: u32 = 1 << 24;
+        self.put_u32(INTERCEPT_1, self.get(INTERCEPT_1) as u32 | HALT);
+    }
+
+    /// Lets a guest that came with a halt instruction go on behind it, ready for interrupts; false if it takes none.
+    pub fn end_halt(self) -> bool {
+        const INTERRUPTS_ENABLED: u64 = 1 << 9;
+        // The instruction before kept interrupts out up to the halt.
+        self.put(INTERRUPT_SHADOW, 0);
+        self.put(field::RIP, self.get(field::RIP).wrapping_add(1));
+        self.get(RFLAGS) & INTERRUPTS_ENABLED != 0
     }
 
     /// State in which Linux begins on the first processor.

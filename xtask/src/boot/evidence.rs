@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::shutdown::Stages;
+
 /// A line of the console and when it came, counted from QEMU's start.
 #[derive(Clone, Debug)]
 pub struct ConsoleLine {
@@ -62,6 +64,8 @@ pub struct Evidence {
     pub unimplemented: Vec<String>,
     /// The monitor's last line, with its counts.
     pub counts: Option<Value>,
+    /// A shutdown over VMBus, as far as it got.
+    pub shutdown: Stages,
     /// What the monitor's own guest found.
     pub self_test: Option<Value>,
     /// The guest's lines on the console; QEMU's own are in `qemu`.
@@ -76,12 +80,14 @@ const LAST_LINES: usize = 20;
 pub const READY: &str = "payload-ready ";
 
 /// A line of the console and the name of the milestone that it is.
-const MILESTONES: [(&str, &str); 5] = [
+const MILESTONES: [(&str, &str); 7] = [
     ("Linux version ", "first-line"),
     ("Hypervisor detected: Microsoft Hyper-V", "hyper-v-detected"),
     ("hv_vmbus: Vmbus version:", "vmbus-connected"),
     ("Run /init as init process", "init-started"),
     (READY, "payload-ready"),
+    ("hv_utils: Shutdown request received", "shutdown-received"),
+    ("reboot: ", "kernel-ended"),
 ];
 
 pub fn gather(console: &[ConsoleLine], report: &str) -> Evidence {
@@ -139,6 +145,7 @@ fn read_console(evidence: &mut Evidence, line: &ConsoleLine) {
             slot.get_or_insert_with(|| rest.to_string());
         }
     };
+    evidence.shutdown.read_console(message);
     first(&mut evidence.panic, "Kernel panic - not syncing: ");
     first(&mut evidence.wakeup_hook, "APIC: wakeup_secondary_cpu_64() replaced with ");
     first(&mut evidence.vmbus_version, "hv_vmbus: Vmbus version:");
@@ -167,6 +174,7 @@ fn read_console(evidence: &mut Evidence, line: &ConsoleLine) {
 fn read_report(evidence: &mut Evidence, line: &Value) {
     let text = |name: &str| line[name].as_str().unwrap_or_default();
     let hex = |name: &str| u64::from_str_radix(text(name).strip_prefix("0x")?, 16).ok();
+    evidence.shutdown.read_report(line);
     match text("event") {
         "register-read" if text("name") == "vsm-vp-status" => {
             evidence.vsm_vp_status = evidence.vsm_vp_status.or(hex("value"));

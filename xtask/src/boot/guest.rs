@@ -21,6 +21,8 @@ pub struct Guest {
     pub report: Option<(u64, u64)>,
     /// Physical address where the guest's address 0 lies; 0 where its addresses are physical ones.
     pub base: u64,
+    /// Where requests to the guest come in: x86_64: port of a 16550; aarch64: device on PCI.
+    pub requests: Option<u16>,
     /// The guest's RAM; empty where the machine's own loader knows it (x86_64).
     pub memory: Vec<Range>,
 }
@@ -49,6 +51,7 @@ impl Guest {
         words[1..4].copy_from_slice(&[VERSION, self.vtl.into(), self.cpus.into()]);
         (words[5], words[6]) = self.report.unwrap_or_default();
         words[7] = self.base;
+        words[120] = self.requests.unwrap_or(0).into();
         match &self.start {
             Start::SelfTest => words[4] = 0,
             Start::Linux { kernel, initramfs, command_line, device_tree } => {

@@ -20,6 +20,8 @@ pub const INITRAMFS: &str = "initramfs";
 pub const MONITOR: &str = "monitor";
 pub const CONSOLE: &str = "console.log";
 pub const REPORT: &str = "report.jsonl";
+/// A pipe into the monitor.
+pub const REQUESTS: &str = "requests";
 const COMMAND_LINE: &str = "command-line";
 const DEVICE_TREE: &str = "device-tree.dtb";
 const GUEST: &str = "guest";
@@ -65,6 +67,11 @@ pub fn describe(parts: &Parts) -> Result<Machine> {
         (Arch::X86_64, Below::Monitor { vtl }) => x86_64::with_monitor(parts, vtl)?,
         (Arch::X86_64, Below::Nothing) => plain(&["-M", "q35", "-cpu", "max"], parts),
     };
+    if question.is_shutdown {
+        // Before the device that refers to it.
+        let pipe = ["-chardev".to_string(), format!("pipe,id={REQUESTS},path={REQUESTS}")];
+        machine.arguments.splice(0..0, pipe);
+    }
     add_common(&mut machine, question, parts.gdb_port);
     Ok(machine)
 }
@@ -117,10 +124,11 @@ fn plain(machine: &[&str], parts: &Parts) -> Machine {
 
 /// The profile's command line, and what the payload is to do once it has reported.
 fn command_line(parts: &Parts) -> String {
-    if parts.question.is_interactive {
-        return parts.command_line.to_string();
-    }
-    let after = match parts.question.arch {
+    let Question { arch, is_interactive, is_shutdown, .. } = parts.question;
+    let after = match arch {
+        _ if is_interactive => return parts.command_line.to_string(),
+        // It waits for what it will be asked.
+        _ if is_shutdown => "idle",
         // How it restarts is evidence of the level that it runs at; and switching off takes ACPI.
         Arch::X86_64 => "reboot",
         Arch::Aarch64 => "poweroff",
@@ -194,7 +202,15 @@ mod tests {
     }
 
     fn check(arch: Arch, kernel: Vtl, below: Below, head: &[u8], memory_bytes: u64) -> Result<String> {
-        let question = Question { arch, kernel, below, cpus: 4, is_interactive: false, is_self_test: false };
+        let question = Question {
+            arch,
+            kernel,
+            below,
+            cpus: 4,
+            is_interactive: false,
+            is_self_test: false,
+            is_shutdown: false,
+        };
         let command_line = "console=ttyX";
         let parts = Parts {
             question,

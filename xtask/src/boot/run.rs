@@ -15,10 +15,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use rustix::fs::{CWD, FileType, Mode};
 
 use super::{
     evidence::{ConsoleLine, Ended, READY},
-    machine::{CONSOLE, Machine, REPORT},
+    machine::{CONSOLE, Machine, REPORT, REQUESTS},
 };
 use crate::host::{
     Host,
@@ -28,6 +29,8 @@ use crate::host::{
 /// A folder that one boot uses at a time.
 pub struct Folder {
     path: PathBuf,
+    /// Into the monitor.
+    requests: Option<File>,
     _lock: File,
 }
 
@@ -47,7 +50,7 @@ impl Folder {
         for name in [CONSOLE, REPORT] {
             let _ = fs::remove_file(path.join(name));
         }
-        Ok(Folder { path: path.to_owned(), _lock: lock })
+        Ok(Folder { path: path.to_owned(), requests: None, _lock: lock })
     }
 
     pub fn file(&self, name: &str) -> PathBuf {
@@ -64,6 +67,21 @@ impl Folder {
     pub fn write(&self, name: &str, content: &[u8]) -> Result<()> {
         let path = self.file(name);
         fs::write(&path, content).with_context(|| format!("can't write {}", path.display()))
+    }
+
+    /// Makes the pipe through which the guest, once it is ready, is asked to switch off.
+    pub fn open_requests(&mut self) -> Result<()> {
+        // QEMU adds these ends to the name of a pipe. What a guest writes goes nowhere.
+        let path = self.file(&format!("{REQUESTS}.in"));
+        let _ = fs::remove_file(&path);
+        let mode = Mode::RUSR | Mode::WUSR;
+        rustix::fs::mknodat(CWD, &path, FileType::Fifo, mode, 0)
+            .with_context(|| format!("can't make the pipe {}", path.display()))?;
+        self.link(&format!("{REQUESTS}.out"), Path::new("/dev/null"))?;
+        // For both directions: QEMU, which reads, would wait for a writer, and a writer for QEMU.
+        let pipe = File::options().read(true).write(true).open(&path);
+        self.requests = Some(pipe.with_context(|| format!("can't open the pipe {}", path.display()))?);
+        Ok(())
     }
 
     /// The monitor's report; empty where there is none.
@@ -105,7 +123,14 @@ pub fn run(
     let mut console = Vec::new();
     let started = Instant::now();
     let (is_ready, stop) = (Cell::new(false), AtomicBool::new(false));
+    let mut requests = folder.requests.as_ref();
     let mut on_line = |line: &str| {
+        if line.contains(READY)
+            && let Some(mut requests) = requests.take()
+        {
+            // A pipe that can't be written shows in the verdict: nobody was asked.
+            let _ = requests.write_all(b"p");
+        }
         console.push(ConsoleLine { at: started.elapsed(), text: line.to_string() });
         if patience.until_ready && line.contains(READY) {
             is_ready.set(true);

@@ -63,6 +63,8 @@ pub enum Code {
     OwnProcessorStart,
     MissingProcessors,
     WrongVtl,
+    /// Asked to switch off over VMBus, it did not.
+    NoShutdown,
 }
 
 pub fn judge(question: &Question, evidence: &Evidence, ended: &Ended) -> Verdict {
@@ -72,12 +74,13 @@ pub fn judge(question: &Question, evidence: &Evidence, ended: &Ended) -> Verdict
     let level = level(question.arch, evidence);
     let diagnosis =
         trouble(question, evidence, ended).or_else(|| wrong_level(question, evidence, level, ended));
-    Verdict {
-        ok: diagnosis.is_none(),
-        level: evidence.payload.as_ref().and(level),
-        findings: findings(question.arch, evidence),
-        diagnosis,
+    let shutdown = || evidence.shutdown.trouble(question.arch);
+    let diagnosis = diagnosis.or_else(|| question.is_shutdown.then(shutdown).flatten());
+    let mut findings = findings(question.arch, evidence);
+    if question.is_shutdown {
+        findings.extend(evidence.shutdown.findings());
     }
+    Verdict { ok: diagnosis.is_none(), level: evidence.payload.as_ref().and(level), findings, diagnosis }
 }
 
 /// The monitor outlived its own guest, and says so.
@@ -282,7 +285,8 @@ fn wrong_level(
         let mut missing: Vec<&str> =
             signs_of_vtl2(evidence).iter().filter(|(_, shows)| !shows).map(|(what, _)| *what).collect();
         // One that was stopped had no chance to restart.
-        let ended_itself = !question.is_interactive && matches!(ended, Ended::Status(_));
+        let ended_itself =
+            !question.is_interactive && !question.is_shutdown && matches!(ended, Ended::Status(_));
         if ended_itself && evidence.end.as_deref() != Some("triple-fault") {
             missing.push("restart by triple fault");
         }

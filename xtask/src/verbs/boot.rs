@@ -31,7 +31,7 @@ use crate::{
         rust_target::{has_target, native_target},
     },
     plan::{self, Action, Plan, RustWay},
-    profile::{Arch, ByteSize, Project, rust_packages},
+    profile::{Arch, ByteSize, Project, rust_packages, types::Vtl},
     report::{Event, Reporter, failure},
 };
 
@@ -41,7 +41,7 @@ pub struct Boot {
     #[arg(value_name = "PROFILE")]
     pub profile: Option<String>,
     /// Boot this IGVM file, loaded as a host loads it for VTL2, in place of a profile's parts
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["profile", "vtl", "without", "self_test", "interactive"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["profile", "vtl", "without", "self_test", "shutdown", "interactive"])]
     pub igvm: Option<PathBuf>,
     /// What is below the kernel: the monitor, saying that this is VTL 0 or 2, or none [default: the profile's level]
     #[arg(long, value_enum)]
@@ -64,6 +64,9 @@ pub struct Boot {
     /// Exercise the monitor: a guest of its own asks for everything at random, in the kernel's place
     #[arg(long, conflicts_with_all = ["interactive", "smp"])]
     pub self_test: bool,
+    /// Ask the guest over VMBus to switch off, once it is ready, and see it go
+    #[arg(long, conflicts_with_all = ["interactive", "self_test"])]
+    pub shutdown: bool,
     /// How QEMU runs the guest: emulation alone lets a monitor in below the kernel
     #[arg(long, value_name = "ACCEL", default_value = "tcg")]
     pub accel: String,
@@ -164,10 +167,19 @@ fn prepare(arguments: &Boot, session: &mut Session) -> Result<Ready> {
         cpus: arguments.smp,
         is_interactive: arguments.interactive,
         is_self_test: arguments.self_test,
+        is_shutdown: arguments.shutdown,
     };
     ensure!(
         !question.is_self_test || question.below != Below::Nothing,
         "--self-test is a test of the monitor, and --vtl none boots without it"
+    );
+    ensure!(
+        !question.is_shutdown || question.below != Below::Nothing,
+        "--shutdown goes over the monitor's VMBus, and --vtl none boots without a monitor"
+    );
+    ensure!(
+        !question.is_shutdown || (question.arch, question.kernel) != (Arch::X86_64, Vtl::Vtl0),
+        "--shutdown goes over VMBus, which a normal x86_64 guest looks for in ACPI tables, and QEMU's have none"
     );
     let command_line = command_line(arguments, &profile.spec.kernel.command_line)?;
     let plan = plan::make_boot(profile, &session.host, monitor_rust(session, arch)?);
@@ -187,7 +199,10 @@ fn prepare(arguments: &Boot, session: &mut Session) -> Result<Ready> {
         initramfs_bytes: size(&initramfs)?,
         gdb_port: arguments.gdb,
     })?;
-    let folder = folder(arguments, session, &name)?;
+    let mut folder = folder(arguments, session, &name)?;
+    if question.is_shutdown {
+        folder.open_requests()?;
+    }
     for (link, to) in [(KERNEL, &kernel), (INITRAMFS, &initramfs), (MONITOR, &monitor)] {
         folder.link(link, to)?;
     }

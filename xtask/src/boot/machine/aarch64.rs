@@ -8,8 +8,8 @@ use fdt::{
 use image::igvm::start::{Registers, Run};
 
 use super::{
-    DEVICE_TREE, GIB, GUEST, INITRAMFS, KERNEL, MIB, MONITOR, Machine, Parts, REPORT, command_line, place,
-    strings,
+    DEVICE_TREE, GIB, GUEST, INITRAMFS, KERNEL, MIB, MONITOR, Machine, Parts, REPORT, REQUESTS, command_line,
+    place, strings,
 };
 use crate::{
     boot::guest::{Guest, Part, Start},
@@ -22,6 +22,7 @@ const ECAM: u64 = 0x40_1000_0000;
 const PORTS: u64 = 0x3eff_0000;
 // monitor/src/aarch64: the page that is read, and where the monitor's memory ends.
 const GUEST_PAGE: u64 = RAM + 2 * MIB - 0x1000;
+const REQUEST_DEVICE: u16 = 2;
 const GUEST_RAM: u64 = RAM + 4 * MIB;
 
 pub fn with_monitor(parts: &Parts, vtl: u8) -> Result<Machine> {
@@ -58,13 +59,20 @@ pub fn with_monitor(parts: &Parts, vtl: u8) -> Result<Machine> {
             device_tree: Range::new(tree_base, dtb.len() as u64),
         },
     };
-    let guest = Guest { vtl, cpus, start, report: Some((ECAM, PORTS)), base: 0, memory: vec![memory] };
+    let requests = parts.question.is_shutdown.then_some(REQUEST_DEVICE);
+    let guest =
+        Guest { vtl, cpus, start, report: Some((ECAM, PORTS)), base: 0, requests, memory: vec![memory] };
 
     let placed =
         [(GUEST, GUEST_PAGE), (KERNEL, kernel.base), (INITRAMFS, initramfs.base), (DEVICE_TREE, tree_base)];
     let placed = placed.map(|(file, address)| Part { file: file.to_string(), address });
     let files = vec![(GUEST, guest.page()), (DEVICE_TREE, dtb)];
-    Ok(Machine { arguments: arguments(&placed), files, memory_bytes: parts.memory_bytes })
+    let mut arguments = arguments(&placed);
+    if requests.is_some() {
+        arguments.push("-device".to_string());
+        arguments.push(format!("pci-serial,chardev={REQUESTS},addr={REQUEST_DEVICE}"));
+    }
+    Ok(Machine { arguments, files, memory_bytes: parts.memory_bytes })
 }
 
 /// A guest that a host has loaded, with its memory behind the monitor's.
@@ -75,6 +83,7 @@ pub fn loaded(cpus: u32, memory_bytes: u64, runs: &[Run], registers: Registers) 
         start: Start::State(Box::new(registers)),
         report: Some((ECAM, PORTS)),
         base: GUEST_RAM,
+        requests: None,
         memory: vec![Range::new(0, memory_bytes)],
     };
     let mut placed = vec![Part { file: GUEST.to_string(), address: GUEST_PAGE }];

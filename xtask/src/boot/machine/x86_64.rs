@@ -8,7 +8,7 @@ use fdt::{
 use image::igvm::start::{Registers, Run};
 
 use super::{
-    COMMAND_LINE, DEVICE_TREE, GIB, GUEST, INITRAMFS, KERNEL, MIB, MONITOR, Machine, Parts, REPORT,
+    COMMAND_LINE, DEVICE_TREE, GIB, GUEST, INITRAMFS, KERNEL, MIB, MONITOR, Machine, Parts, REPORT, REQUESTS,
     command_line, place, strings,
 };
 use crate::{
@@ -23,6 +23,8 @@ use crate::{
 const GUEST_PAGE: u64 = GUEST_RAM - PAGE;
 const GUEST_RAM: u64 = 8 * MIB;
 const PAGE: u64 = 4096;
+/// The second serial port: a kernel finds it, and leaves it to whoever opens it, which nobody does.
+const REQUEST_PORT: u16 = 0x2f8;
 
 /// A VTL2 kernel gets a machine that has nothing of a PC but a serial port, described by a device tree as Hyper-V does;
 /// a normal one a PC, described by ACPI.
@@ -51,7 +53,8 @@ pub fn with_monitor(parts: &Parts, vtl: u8) -> Result<Machine> {
         true => Start::SelfTest,
         false => Start::Linux { kernel, initramfs, command_line: options, device_tree: tree },
     };
-    let guest = Guest { vtl, cpus, start, report: None, base: 0, memory: Vec::new() };
+    let requests = parts.question.is_shutdown.then_some(REQUEST_PORT);
+    let guest = Guest { vtl, cpus, start, report: None, base: 0, requests, memory: Vec::new() };
 
     let mut placed = vec![(GUEST, GUEST_PAGE), (KERNEL, kernel.base), (INITRAMFS, initramfs.base)];
     placed.push((COMMAND_LINE, options.base));
@@ -62,7 +65,12 @@ pub fn with_monitor(parts: &Parts, vtl: u8) -> Result<Machine> {
     }
     let placed: Vec<Part> =
         placed.into_iter().map(|(file, address)| Part { file: file.to_string(), address }).collect();
-    Ok(Machine { arguments: arguments(board, &placed), files, memory_bytes: parts.memory_bytes })
+    let mut arguments = arguments(board, &placed);
+    if let Some(port) = requests {
+        arguments.push("-device".to_string());
+        arguments.push(format!("isa-serial,index=1,iobase={port:#x},chardev={REQUESTS}"));
+    }
+    Ok(Machine { arguments, files, memory_bytes: parts.memory_bytes })
 }
 
 /// A guest that a host has loaded, with its memory behind the monitor's.
@@ -73,6 +81,7 @@ pub fn loaded(cpus: u32, memory_bytes: u64, runs: &[Run], registers: Registers) 
         start: Start::State(Box::new(registers)),
         report: None,
         base: GUEST_RAM,
+        requests: None,
         memory: vec![Range::new(0, memory_bytes)],
     };
     let mut placed = vec![Part { file: GUEST.to_string(), address: GUEST_PAGE }];

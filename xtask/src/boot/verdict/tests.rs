@@ -24,7 +24,7 @@ const ARM: &str = r#"[    0.1] Hyper-V: privilege flags low 0x66
 const ARM_REPORT: &str = r#"{"event":"register-read","vp":0,"name":"vsm-vp-status","value":"0x2"}"#;
 
 fn question(arch: Arch, kernel: Vtl, below: Below) -> Question {
-    Question { arch, kernel, below, cpus: 4, is_interactive: false, is_self_test: false }
+    Question { arch, kernel, below, cpus: 4, is_interactive: false, is_self_test: false, is_shutdown: false }
 }
 
 fn judged(question: Question, console: &str, report: &str, ended: &Ended) -> Verdict {
@@ -155,4 +155,57 @@ fn self_tests() {
     check(asked, "", &whole.replace("19711", "750"), None, Some(Code::MonitorFailed));
     check(asked, "", "", None, Some(Code::MonitorFailed));
     check(asked, "", &format!("{whole}\n{{\"event\":\"monitor-fault\"}}"), None, Some(Code::MonitorFailed));
+}
+
+const SHUTDOWN: &str = r#"[    1.9] hv_utils: Shutdown request received - graceful shutdown initiated
+[    1.9] vtl2-init: powering off
+[    2.0] reboot: Power down"#;
+const SHUTDOWN_REPORT: &str = r#"{"event":"channel-opened","vp":0,"to_host_pages":4}
+{"event":"shutdown-negotiated","answer":"accepted","major":3,"minor":2}
+{"event":"shutdown-asked","wish":"power-off"}
+{"event":"shutdown-answered","answer":"accepted","status":"0x0"}
+{"event":"end","reason":"system-off"}"#;
+
+#[test]
+fn shutdowns_over_vmbus() {
+    let asked = Question { is_shutdown: true, ..question(Arch::Aarch64, Vtl::Vtl2, AT_2) };
+    let (console, report) = (format!("{ARM}\n{SHUTDOWN}"), format!("{ARM_REPORT}\n{SHUTDOWN_REPORT}"));
+    check(asked, &console, &report, Some(2), None);
+    let stages = [
+        "channel-opened",
+        "negotiated",
+        "asked",
+        "answered",
+        "driver",
+        "payload",
+        "kernel-end",
+        "machine-end",
+    ];
+    let verdict = judged(asked, &console, &report, &ENDED);
+    let found: Vec<_> = verdict.findings.iter().map(|finding| finding.what).collect();
+    assert!(found.ends_with(&stages), "{found:?}");
+    // Without any one of the lines it is no shutdown.
+    let without = |text: &str, line: &str| -> String {
+        text.lines().filter(|other| *other != line).collect::<Vec<_>>().join("\n")
+    };
+    for line in SHUTDOWN.lines() {
+        check(asked, &without(&console, line), &report, Some(2), Some(Code::NoShutdown));
+    }
+    for line in SHUTDOWN_REPORT.lines() {
+        check(asked, &console, &without(&report, line), Some(2), Some(Code::NoShutdown));
+    }
+    let no = Some(Code::NoShutdown);
+    check(asked, &console, &report.replace(r#""accepted","status":"0x0""#, r#""refused""#), Some(2), no);
+    check(asked, &console, &report.replace(r#""accepted","major""#, r#""refused","major""#), Some(2), no);
+    check(asked, &console, &report.replace("system-off", "system-reset"), Some(2), no);
+    // The payload's end before it was asked is another end.
+    let early =
+        format!("{ARM}\n[    1.8] vtl2-init: powering off\n{}", SHUTDOWN.replace("vtl2-init: powering", "x"));
+    check(asked, &early, &report, Some(2), no);
+    // On x86-64 a VTL2 kernel has nothing to switch off with, and one that is asked doesn't restart.
+    let x86 = Question { is_shutdown: true, ..question(Arch::X86_64, Vtl::Vtl2, AT_2) };
+    let without_end = without(X86_VTL2_REPORT, r#"{"event":"end","reason":"triple-fault"}"#);
+    let halted = format!("{without_end}\n{}", SHUTDOWN_REPORT.replace("system-off", "halt"));
+    check(x86, &format!("{X86_VTL2}\n{SHUTDOWN}"), &halted, Some(2), None);
+    check(x86, &format!("{X86_VTL2}\n{SHUTDOWN}"), &halted.replace("halt", "triple-fault"), Some(2), no);
 }

@@ -85,6 +85,7 @@ pub fn prepare(arguments: &Boot, given: &Given, session: &mut Session) -> Result
         cpus,
         is_interactive: false,
         is_self_test: false,
+        is_shutdown: false,
     };
     let machine = machine::describe_loaded(question, arguments.memory, &guest, arguments.gdb);
     let name = arguments.igvm.as_deref().unwrap_or(&given.path).display().to_string();
