@@ -57,7 +57,7 @@ fn shown(said: &Said) -> String {
     text
 }
 
-const VERBS: [&[&str]; 22] = [
+const VERBS: [&[&str]; 28] = [
     &[],
     &["build-image"],
     &["plan"],
@@ -72,6 +72,12 @@ const VERBS: [&[&str]; 22] = [
     &["fdt", "show"],
     &["fdt", "check"],
     &["fdt", "diff"],
+    &["igvm"],
+    &["igvm", "show"],
+    &["igvm", "map"],
+    &["igvm", "diff"],
+    &["igvm", "extract"],
+    &["measure"],
     &["doctor"],
     &["release"],
     &["release", "check"],

@@ -7,16 +7,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use igvm::{
-    Arch, IgvmDirectiveHeader, IgvmFile, IgvmPlatformHeader, IgvmRevision,
-    hv_defs::Vtl,
-    registers::{AArch64Register, SegmentRegister, TableRegister, X86Register},
-};
+use igvm::{Arch, IgvmDirectiveHeader, IgvmFile, IgvmInitializationHeader, IgvmPlatformHeader, IgvmRevision};
 use igvm_defs::{
+    IGVM_NATIVE_PLATFORM_VERSION, IGVM_SEV_SNP_PLATFORM_VERSION, IGVM_TDX_PLATFORM_VERSION,
     IGVM_VHS_PARAMETER, IGVM_VHS_PARAMETER_INSERT, IGVM_VHS_SUPPORTED_PLATFORM,
     IGVM_VSM_ISOLATION_PLATFORM_VERSION, IgvmPageDataFlags, IgvmPageDataType, IgvmPlatformType, PAGE_SIZE_4K,
 };
-use image::igvm::{Content, Entry, Layout, Parameter, ParameterKind, PlatformKind, Region};
+use image::igvm::{Content, Import, Layout, Parameter, ParameterKind, Platform, PlatformKind, Region};
+
+use crate::context;
 
 /// Why the headers can't be made.
 #[derive(Debug, thiserror::Error)]
@@ -39,59 +38,90 @@ pub fn file(layout: &Layout, sources: &BTreeMap<String, PathBuf>) -> Result<Igvm
         image::Arch::X86_64 => IgvmRevision::V1,
         image::Arch::Aarch64 => IgvmRevision::V2 { arch: Arch::AArch64, page_size: PAGE_SIZE_4K as u32 },
     };
-    let platforms: Vec<_> = layout
-        .platforms
-        .iter()
-        .enumerate()
-        .map(|(number, platform)| supported(number, platform.kind))
-        .collect();
-    let all = (1_u32 << layout.platforms.len()) - 1;
+    let masks = Masks(layout.platforms.iter().map(|platform| platform.kind).collect());
+    let platforms = layout.platforms.iter().map(|platform| supported(platform, &masks)).collect();
+    let policies = layout.platforms.iter().filter_map(|platform| {
+        let compatibility_mask = masks.of(platform.kind);
+        Some(IgvmInitializationHeader::GuestPolicy { policy: platform.policy?, compatibility_mask })
+    });
+    let policies = policies.collect();
+
     let mut directives = Vec::new();
     for range in &layout.required {
-        required(range, all, &mut directives);
+        required(range, &masks, &mut directives);
     }
     declare(&layout.parameters, &mut directives);
     let mut areas = layout.parameters.iter().enumerate().peekable();
     for region in &layout.regions {
         while let Some((index, area)) = areas.next_if(|(_, area)| area.gpa < region.gpa) {
-            directives.push(insert(index, area, all));
+            directives.push(insert(index, area, masks.all()));
         }
-        pages(region, all, sources, &mut directives)?;
+        pages(region, masks.of_all(&region.platforms), sources, &mut directives)?;
     }
-    directives.extend(areas.map(|(index, area)| insert(index, area, all)));
-    for (number, platform) in layout.platforms.iter().enumerate() {
-        directives.push(context(layout.entry, platform.kind, 1 << number));
-    }
-    IgvmFile::new(revision, platforms, Vec::new(), directives).map_err(HeadersError::Invalid)
+    directives.extend(areas.map(|(index, area)| insert(index, area, masks.all())));
+    directives.extend(
+        layout
+            .platforms
+            .iter()
+            .filter_map(|platform| context::context(layout.entry, platform, masks.of(platform.kind))),
+    );
+    IgvmFile::new(revision, platforms, policies, directives).map_err(HeadersError::Invalid)
 }
 
-fn supported(number: usize, kind: PlatformKind) -> IgvmPlatformHeader {
-    let (platform_type, highest_vtl, platform_version) = match kind {
+/// The platforms in their order, each of which has a bit.
+struct Masks(Vec<PlatformKind>);
+
+impl Masks {
+    fn of(&self, kind: PlatformKind) -> u32 {
+        let number = self.0.iter().position(|own| *own == kind);
+        1 << number.expect("a layout speaks of its own platforms")
+    }
+
+    fn of_all(&self, kinds: &[PlatformKind]) -> u32 {
+        kinds.iter().map(|kind| self.of(*kind)).sum()
+    }
+
+    fn all(&self) -> u32 {
+        self.of_all(&self.0)
+    }
+}
+
+fn supported(platform: &Platform, masks: &Masks) -> IgvmPlatformHeader {
+    let (platform_type, highest_vtl, platform_version) = match platform.kind {
         PlatformKind::VsmIsolation => {
             (IgvmPlatformType::VSM_ISOLATION, 2, IGVM_VSM_ISOLATION_PLATFORM_VERSION)
         }
+        PlatformKind::Native => (IgvmPlatformType::NATIVE, 0, IGVM_NATIVE_PLATFORM_VERSION),
+        PlatformKind::SevSnp => (IgvmPlatformType::SEV_SNP, 2, IGVM_SEV_SNP_PLATFORM_VERSION),
+        PlatformKind::Tdx => (IgvmPlatformType::TDX, 2, IGVM_TDX_PLATFORM_VERSION),
     };
     IgvmPlatformHeader::SupportedPlatform(IGVM_VHS_SUPPORTED_PLATFORM {
-        compatibility_mask: 1 << number,
+        compatibility_mask: masks.of(platform.kind),
         highest_vtl,
         platform_type,
         platform_version,
-        shared_gpa_boundary: 0,
+        shared_gpa_boundary: platform.shared_gpa_boundary,
     })
 }
 
-/// A range longer than 32 bits tell takes several headers.
-fn required(range: &std::ops::Range<u64>, mask: u32, directives: &mut Vec<IgvmDirectiveHeader>) {
+/// A range longer than 32 bits tell takes several headers. Without trust levels nothing is protected from others.
+fn required(range: &std::ops::Range<u64>, masks: &Masks, directives: &mut Vec<IgvmDirectiveHeader>) {
     const MOST: u64 = 1 << 31;
+    let (native, others): (Vec<PlatformKind>, _) =
+        masks.0.iter().partition(|kind| **kind == PlatformKind::Native);
     let mut gpa = range.start;
     while gpa < range.end {
         let bytes = (range.end - gpa).min(MOST);
-        directives.push(IgvmDirectiveHeader::RequiredMemory {
-            gpa,
-            compatibility_mask: mask,
-            number_of_bytes: bytes as u32,
-            vtl2_protectable: true,
-        });
+        for (kinds, vtl2_protectable) in [(&others, true), (&native, false)] {
+            if !kinds.is_empty() {
+                directives.push(IgvmDirectiveHeader::RequiredMemory {
+                    gpa,
+                    compatibility_mask: masks.of_all(kinds),
+                    number_of_bytes: bytes as u32,
+                    vtl2_protectable,
+                });
+            }
+        }
         gpa += bytes;
     }
 }
@@ -129,6 +159,11 @@ fn pages(
     sources: &BTreeMap<String, PathBuf>,
     directives: &mut Vec<IgvmDirectiveHeader>,
 ) -> Result<(), HeadersError> {
+    let data_type = match region.import {
+        Import::Normal => IgvmPageDataType::NORMAL,
+        Import::Secrets => IgvmPageDataType::SECRETS,
+        Import::Cpuid => IgvmPageDataType::CPUID_DATA,
+    };
     let mut gpa = region.gpa;
     let mut push = |data: Vec<u8>| {
         let data = if data.iter().all(|byte| *byte == 0) { Vec::new() } else { data };
@@ -136,13 +171,14 @@ fn pages(
             gpa,
             compatibility_mask: mask,
             flags: IgvmPageDataFlags::new(),
-            data_type: IgvmPageDataType::NORMAL,
+            data_type,
             data,
         });
         gpa += PAGE_SIZE_4K;
     };
     match &region.content {
         Content::Bytes(bytes) => bytes.chunks(PAGE_SIZE_4K as usize).for_each(|page| push(page.to_vec())),
+        Content::Host => (0..region.length_bytes.div_ceil(PAGE_SIZE_4K)).for_each(|_| push(Vec::new())),
         Content::Source { name, offset } => {
             let path = sources.get(name).ok_or_else(|| HeadersError::NoSource { name: name.clone() })?;
             read_pages(path, *offset, region.length_bytes, push)
@@ -163,59 +199,4 @@ fn read_pages(path: &Path, offset: u64, length_bytes: u64, mut push: impl FnMut(
         push(page);
     }
     Ok(())
-}
-
-fn context(entry: Entry, kind: PlatformKind, mask: u32) -> IgvmDirectiveHeader {
-    match kind {
-        PlatformKind::VsmIsolation => match entry {
-            Entry::X86_64 { .. } => IgvmDirectiveHeader::X64VbsVpContext {
-                vtl: Vtl::Vtl2,
-                registers: x86_64_registers(entry),
-                compatibility_mask: mask,
-            },
-            Entry::Aarch64 { pc, x0 } => IgvmDirectiveHeader::AArch64VbsVpContext {
-                vtl: Vtl::Vtl2,
-                registers: aarch64_registers(pc, x0),
-                compatibility_mask: mask,
-            },
-        },
-    }
-}
-
-fn x86_64_registers(entry: Entry) -> Vec<X86Register> {
-    let Entry::X86_64 { rip, rsi, cr3, gdt_base, gdt_limit } = entry else { unreachable!() };
-    let segment =
-        |selector, attributes| SegmentRegister { base: 0, limit: 0xffff_ffff, selector, attributes };
-    let data = segment(0x18, 0xc093);
-    vec![
-        X86Register::Gdtr(TableRegister { base: gdt_base, limit: gdt_limit }),
-        X86Register::Ds(data),
-        X86Register::Es(data),
-        X86Register::Fs(data),
-        X86Register::Gs(data),
-        X86Register::Ss(data),
-        X86Register::Cs(segment(0x10, 0xa09b)),
-        X86Register::Cr0(0x8000_0031),
-        X86Register::Cr3(cr3),
-        X86Register::Cr4(0x20),
-        X86Register::Efer(0x500),
-        X86Register::Pat(0x0007_0406_0007_0406),
-        X86Register::Rip(rip),
-        X86Register::Rsi(rsi),
-        X86Register::Rflags(2),
-    ]
-}
-
-fn aarch64_registers(pc: u64, x0: u64) -> Vec<AArch64Register> {
-    vec![
-        AArch64Register::Pc(pc),
-        AArch64Register::X0(x0),
-        AArch64Register::X1(0),
-        AArch64Register::X2(0),
-        AArch64Register::X3(0),
-        // EL1 with its own stack pointer; debug exceptions, SErrors, IRQs and FIQs masked.
-        AArch64Register::Cpsr(0x3c5),
-        // Its reserved bits that read as one; translation and caches off.
-        AArch64Register::SctlrEl1(0x30d0_0800),
-    ]
 }

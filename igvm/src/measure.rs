@@ -1,14 +1,17 @@
 //! What each platform of a file will report of it, computed before anything is loaded.
 
-use igvm::{IgvmFile, IgvmSerializer};
+use igvm::corim::launch_measurement::{LaunchMeasurement, MeasurementKind};
+use igvm::{IgvmFile, IgvmPlatformMeasurement, IgvmSerializer};
 use igvm_defs::IgvmPlatformType;
 use serde::Serialize;
+
+use crate::name;
 
 /// What a platform measures.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Measurement {
-    pub platform: &'static str,
+    pub platform: String,
     pub compatibility_mask: u32,
     /// The platform's own name of the digest.
     pub name: &'static str,
@@ -19,31 +22,40 @@ pub struct Measurement {
     pub assumes: &'static [&'static str],
 }
 
-/// The measurements of all platforms that have one, in the order of the file.
-pub fn measure(file: &IgvmFile) -> Result<Vec<Measurement>, igvm::Error> {
-    let serializer = IgvmSerializer::new(file)?;
-    let measurements = serializer.measurements().iter().map(|measured| {
-        let (name, algorithm, assumes) = about(measured.platform);
-        Measurement {
-            platform: platform_name(measured.platform),
-            compatibility_mask: measured.compatibility_mask,
-            name,
-            algorithm,
-            digest: measured.digest.iter().map(|byte| format!("{byte:02x}")).collect(),
-            assumes,
-        }
-    });
-    Ok(measurements.collect())
-}
+/// A file with all its digests, computed once.
+pub struct Measured<'a>(IgvmSerializer<'a>);
 
-/// The platform's name in profiles.
-pub fn platform_name(platform: IgvmPlatformType) -> &'static str {
-    match platform {
-        IgvmPlatformType::NATIVE => "native",
-        IgvmPlatformType::VSM_ISOLATION => "vsm-isolation",
-        IgvmPlatformType::SEV_SNP => "sev-snp",
-        IgvmPlatformType::TDX => "tdx",
-        _ => "other",
+impl Measured<'_> {
+    pub fn new(file: &IgvmFile) -> Result<Measured<'_>, igvm::Error> {
+        IgvmSerializer::new(file).map(Measured)
+    }
+
+    /// The measurements of all platforms that have one, in the order of the file.
+    pub fn measurements(&self) -> Vec<Measurement> {
+        let measurement = |measured: &IgvmPlatformMeasurement| {
+            let (name, algorithm, assumes) = about(measured.platform);
+            Measurement {
+                platform: name::platform(measured.platform),
+                compatibility_mask: measured.compatibility_mask,
+                name,
+                algorithm,
+                digest: measured.digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+                assumes,
+            }
+        };
+        self.0.measurements().iter().map(measurement).collect()
+    }
+
+    /// The endorsement (CoRIM) of what a platform measures, for a security version: `tagged-unsigned-corim-map`.
+    pub fn endorse(
+        &mut self,
+        platform: IgvmPlatformType,
+        security_version: u32,
+    ) -> Result<Vec<u8>, igvm::Error> {
+        let mut measurement = LaunchMeasurement::for_platform(platform)?;
+        measurement.set_measurement(MeasurementKind::Launch)?;
+        measurement.endorse(security_version.into()).with(MeasurementKind::Launch)?.finish()?;
+        Ok(self.0.add_corim(platform, measurement.build())?.to_vec())
     }
 }
 

@@ -59,6 +59,19 @@ pub fn identify(head: &[u8]) -> Result<Kernel, KernelError> {
     Ok(Kernel { arch, efi_stub })
 }
 
+/// Memory that the kernel takes from its place on, as its header says: `init_size` of a bzImage, which covers the
+/// kernel unpacked and running, or `image_size` of an arm64 Image. None for bytes that [`identify`] refuses.
+pub fn runtime_bytes(head: &[u8]) -> Option<u64> {
+    match identify(head).ok()?.arch {
+        Arch::X86_64 => bytes_at(head, 0x260, 4).map(|bytes| u32::from_le_bytes(array(bytes)).into()),
+        Arch::Aarch64 => bytes_at(head, 0x10, 8).map(|bytes| u64::from_le_bytes(array(bytes))),
+    }
+}
+
+fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    std::array::from_fn(|index| bytes[index])
+}
+
 /// Checks the fields of a bzImage's setup header that make it one for x86_64.
 fn check_setup_header(head: &[u8]) -> Result<(), KernelError> {
     let Some(&[minor, major]) = bytes_at(head, 0x206, 2) else {

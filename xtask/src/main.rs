@@ -45,6 +45,10 @@ enum Verb {
     /// Show, check or compare device trees without building
     #[command(subcommand)]
     Fdt(verbs::fdt::Fdt),
+    /// Show, map, compare and take apart IGVM files, whoever made them
+    Igvm(verbs::igvm::Igvm),
+    /// Say what the platforms of an IGVM file measure of it, and which pages changed that
+    Measure(verbs::igvm::Measure),
     /// List what this machine lacks, and the command that mends it
     Doctor(verbs::doctor::Doctor),
     /// Make signed bundles for others, with bills of materials; check such bundles
@@ -79,6 +83,8 @@ fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Explain(arguments) => verbs::explain::run(&arguments)?,
         Verb::Config(arguments) => return verbs::config::run(&arguments),
         Verb::Fdt(arguments) => return verbs::fdt::run(&arguments),
+        Verb::Igvm(arguments) => return verbs::igvm::run(&arguments),
+        Verb::Measure(arguments) => return verbs::igvm::measure(&arguments),
         Verb::Doctor(arguments) => return verbs::doctor::run(&arguments),
         Verb::Release(arguments) => return verbs::release::run(&arguments),
         Verb::Pins(arguments) => return verbs::pins::run(&arguments),

@@ -7,6 +7,7 @@ pub mod config;
 pub mod doctor;
 pub mod explain;
 pub mod fdt;
+pub mod igvm;
 pub mod pins;
 pub mod plan;
 mod purposes;

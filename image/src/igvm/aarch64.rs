@@ -2,9 +2,8 @@
 
 use std::ops::Range;
 
-use super::{
-    Content, Cursor, Entry, IgvmError, Image, Layout, PAGE_BYTES, Region, Role, largest, parameters,
-};
+use super::{Content, Cursor, Entry, IgvmError, Image, Layout, PAGE_BYTES, Role, largest, parameters};
+use crate::uki::Part;
 
 /// Images begin at a multiple of this, plus their own offset (booting.rst, "Call the kernel image").
 const ALIGNMENT: u64 = 2 << 20;
@@ -36,21 +35,10 @@ pub fn layout(
     let x0 = cursor.bytes(&mut layout, Role::DeviceTree, tree);
     layout.entry = Entry::Aarch64 { pc: kernel, x0 };
     layout.parameters = parameters(&mut cursor);
-    let source = |name: &str| Content::Source { name: name.to_owned(), offset: 0 };
-    layout.regions.extend([
-        Region {
-            gpa: kernel,
-            length_bytes: image.kernel.part.length_bytes,
-            role: Role::Kernel,
-            content: source(&image.kernel.part.source),
-        },
-        Region {
-            gpa: initramfs,
-            length_bytes: image.initramfs.length_bytes,
-            role: Role::Initramfs,
-            content: source(&image.initramfs.source),
-        },
-    ]);
+    let source = |part: &Part| Content::Source { name: part.source.clone(), offset: 0 };
+    let kernel_part = &image.kernel.part;
+    layout.push(kernel, kernel_part.length_bytes, Role::Kernel, source(kernel_part));
+    layout.push(initramfs, image.initramfs.length_bytes, Role::Initramfs, source(&image.initramfs));
     Ok(layout)
 }
 

@@ -8,7 +8,10 @@
 //! and Documentation/arch/arm64/booting.rst.
 
 mod aarch64;
+pub mod fit;
 mod hex;
+pub mod policy;
+mod reset;
 pub mod start;
 mod x86_64;
 
@@ -27,7 +30,12 @@ pub const PAGE_BYTES: u64 = 4096;
 #[derive(Clone, Debug)]
 pub struct Image<'a> {
     pub arch: Arch,
-    pub platforms: Vec<Platform>,
+    /// Each kind once.
+    pub platforms: Vec<PlatformKind>,
+    /// Whether confidential guests may be looked into.
+    pub policy: GuestPolicy,
+    /// Where memory begins that confidential guests share; none for the usual place.
+    pub shared_gpa_boundary: Option<u64>,
     /// RAM of VTL2, in ascending order: pages, not touching each other.
     pub memory: Vec<Range<u64>>,
     pub command_line: &'a str,
@@ -41,6 +49,34 @@ pub struct Image<'a> {
 pub enum PlatformKind {
     /// Hyper-V's own isolation of trust levels.
     VsmIsolation,
+    /// No isolation: what QEMU loads.
+    Native,
+    /// AMD's encrypted guests.
+    SevSnp,
+    /// Intel's encrypted guests.
+    Tdx,
+}
+
+impl PlatformKind {
+    /// As one writes it in a profile.
+    pub fn name(self) -> &'static str {
+        match self {
+            PlatformKind::VsmIsolation => "vsm-isolation",
+            PlatformKind::Native => "native",
+            PlatformKind::SevSnp => "sev-snp",
+            PlatformKind::Tdx => "tdx",
+        }
+    }
+}
+
+/// Who may look into a confidential guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GuestPolicy {
+    /// Nobody.
+    Release,
+    /// The host, through the processor's debugging calls.
+    Debug,
 }
 
 /// A platform, with what is its own in the file.
@@ -48,7 +84,31 @@ pub enum PlatformKind {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Platform {
     pub kind: PlatformKind,
+    /// As the processor takes it; platforms without one don't have it.
+    pub policy: Option<u64>,
+    /// Memory from here on is shared; 0 where nothing is.
+    pub shared_gpa_boundary: u64,
+    /// Page of the first processor's registers, where they lie in memory.
+    pub context_gpa: Option<u64>,
 }
+
+impl Platform {
+    fn new(kind: PlatformKind, image: &Image<'_>) -> Platform {
+        let boundary = |usual: u64| image.shared_gpa_boundary.unwrap_or(usual);
+        let (policy, shared_gpa_boundary) = match kind {
+            PlatformKind::VsmIsolation | PlatformKind::Native => (None, 0),
+            PlatformKind::SevSnp => {
+                (Some(policy::sev_snp(image.policy)), boundary(SEV_SNP_SHARED_GPA_BOUNDARY))
+            }
+            PlatformKind::Tdx => (Some(policy::tdx(image.policy)), boundary(TDX_SHARED_GPA_BOUNDARY)),
+        };
+        Platform { kind, policy, shared_gpa_boundary, context_gpa: None }
+    }
+}
+
+/// Where Hyper-V has the border of shared memory: bit 46, and on TDX bit 47, the shared bit of 48-bit addresses.
+const SEV_SNP_SHARED_GPA_BOUNDARY: u64 = 1 << 46;
+const TDX_SHARED_GPA_BOUNDARY: u64 = 1 << 47;
 
 /// A file that is decided but for the contents of its large parts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +135,21 @@ pub struct Region {
     pub length_bytes: u64,
     pub role: Role,
     pub content: Content,
+    pub import: Import,
+    /// The platforms that it is for, in the order of the file.
+    pub platforms: Vec<PlatformKind>,
+}
+
+/// How pages are imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Import {
+    /// Measured.
+    Normal,
+    /// SEV-SNP: keys from the processor's firmware.
+    Secrets,
+    /// SEV-SNP: what the processor is, checked by its firmware.
+    Cpuid,
 }
 
 /// Where the bytes of a region come from.
@@ -87,6 +162,8 @@ pub enum Content {
         offset: u64,
     },
     Bytes(#[serde(with = "hex")] Vec<u8>),
+    /// Nothing of the file's: the host fills the pages in.
+    Host,
 }
 
 /// What pages are for.
@@ -100,6 +177,12 @@ pub enum Role {
     BootParams,
     PageTables,
     SegmentTable,
+    /// Where the kernel finds the two pages below.
+    ConfidentialBlob,
+    Secrets,
+    Cpuid,
+    /// TDX's first instructions.
+    ResetVector,
 }
 
 /// Pages that the host fills with what it knows of the machine. Nothing measures them.
@@ -148,6 +231,10 @@ pub enum IgvmError {
     KernelShort { source_name: String, begin: u64 },
     #[error("kernel {source_name} runs at {address:#x} only, where there is no memory for it")]
     KernelFixed { source_name: String, address: u64 },
+    #[error("{} is a platform of x86_64 alone", .platform.name())]
+    PlatformArch { platform: PlatformKind },
+    #[error("there is no platform that the file is for")]
+    NoPlatform,
     #[error("the kernel command line has a NUL or another control character in it")]
     CommandLine,
     #[error(
@@ -172,11 +259,18 @@ pub fn layout(
     if image.command_line.contains(char::is_control) {
         return Err(IgvmError::CommandLine);
     }
+    if image.platforms.is_empty() {
+        return Err(IgvmError::NoPlatform);
+    }
+    let foreign = image.platforms.iter().find(|kind| **kind != PlatformKind::VsmIsolation);
+    if let (Arch::Aarch64, Some(&platform)) = (image.arch, foreign) {
+        return Err(IgvmError::PlatformArch { platform });
+    }
     let mut layout = match image.arch {
         Arch::X86_64 => x86_64::layout(image, device_tree),
         Arch::Aarch64 => aarch64::layout(image, device_tree),
     }?;
-    layout.regions.sort_by_key(|region| region.gpa);
+    layout.regions.sort_by(|a, b| (a.gpa, &a.platforms).cmp(&(b.gpa, &b.platforms)));
     layout.assert_disjoint();
     Ok(layout)
 }
@@ -186,7 +280,7 @@ impl Layout {
     fn new(image: &Image<'_>, entry: Entry) -> Layout {
         Layout {
             arch: image.arch,
-            platforms: image.platforms.clone(),
+            platforms: image.platforms.iter().map(|kind| Platform::new(*kind, image)).collect(),
             required: image.memory.clone(),
             regions: Vec::new(),
             parameters: Vec::new(),
@@ -194,13 +288,33 @@ impl Layout {
         }
     }
 
+    /// Adds measured pages for all platforms.
+    fn push(&mut self, gpa: u64, length_bytes: u64, role: Role, content: Content) {
+        let platforms = self.kinds();
+        self.regions.push(Region { gpa, length_bytes, role, content, import: Import::Normal, platforms });
+    }
+
+    /// Kinds of all platforms.
+    fn kinds(&self) -> Vec<PlatformKind> {
+        self.platforms.iter().map(|platform| platform.kind).collect()
+    }
+
+    fn has(&self, kind: PlatformKind) -> bool {
+        self.platforms.iter().any(|platform| platform.kind == kind)
+    }
+
+    /// Pages of one platform don't meet; those of two may lie at one address.
     fn assert_disjoint(&self) {
-        let pages = |gpa: u64, bytes: u64| gpa..gpa + bytes.next_multiple_of(PAGE_BYTES);
-        let regions = self.regions.iter().map(|region| pages(region.gpa, region.length_bytes));
-        let parameters = self.parameters.iter().map(|area| pages(area.gpa, area.size_bytes));
-        let mut ranges: Vec<_> = regions.chain(parameters).collect();
-        ranges.sort_by_key(|range| range.start);
-        assert!(ranges.windows(2).all(|pair| pair[0].end <= pair[1].start), "pages overlap");
+        for platform in &self.platforms {
+            let pages = |gpa: u64, bytes: u64| gpa..gpa + bytes.next_multiple_of(PAGE_BYTES);
+            let own = self.regions.iter().filter(|region| region.platforms.contains(&platform.kind));
+            let regions = own.map(|region| pages(region.gpa, region.length_bytes));
+            let parameters = self.parameters.iter().map(|area| pages(area.gpa, area.size_bytes));
+            let context = platform.context_gpa.map(|gpa| pages(gpa, PAGE_BYTES));
+            let mut ranges: Vec<_> = regions.chain(parameters).chain(context).collect();
+            ranges.sort_by_key(|range| range.start);
+            assert!(ranges.windows(2).all(|pair| pair[0].end <= pair[1].start), "pages overlap");
+        }
     }
 }
 
@@ -219,7 +333,7 @@ impl Cursor {
     fn bytes(&mut self, layout: &mut Layout, role: Role, bytes: Vec<u8>) -> u64 {
         let length_bytes = bytes.len() as u64;
         let gpa = self.take(length_bytes, PAGE_BYTES);
-        layout.regions.push(Region { gpa, length_bytes, role, content: Content::Bytes(bytes) });
+        layout.push(gpa, length_bytes, role, Content::Bytes(bytes));
         gpa
     }
 }

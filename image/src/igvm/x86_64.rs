@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use super::{
-    Content, Cursor, Entry, IgvmError, Image, Layout, PAGE_BYTES, Region, Role, largest, parameters,
+    Content, Cursor, Entry, IgvmError, Image, Import, Layout, PAGE_BYTES, PlatformKind, Region, Role,
+    largest, parameters, reset,
 };
 
 /// Everything lies above what PCs keep for themselves.
@@ -37,6 +38,7 @@ const E820_ENTRIES_MAX: usize = 128;
 const E820_RAM: u32 = 1;
 const E820_RESERVED: u32 = 2;
 const SETUP_DTB: u32 = 2;
+const SETUP_CC_BLOB: u32 = 7;
 /// The entry of long mode, from where the protected-mode part is.
 const ENTRY_64: u64 = 0x200;
 
@@ -58,35 +60,109 @@ pub fn layout(
     let mut cursor = Cursor { next: place.tables };
     let mut layout = Layout::new(image, Entry::X86_64 { rip: 0, rsi: 0, cr3: 0, gdt_base: 0, gdt_limit: 0 });
     layout.parameters = parameters(&mut cursor);
+    let confidential =
+        layout.has(PlatformKind::SevSnp).then(|| Confidential::place(&mut cursor, &mut layout));
     let reserved = place.tables..cursor.next;
     let segments: Vec<u8> = SEGMENTS.iter().flat_map(|entry| entry.to_le_bytes()).collect();
     let gdt_limit = segments.len() as u16 - 1;
     let gdt_base = cursor.bytes(&mut layout, Role::SegmentTable, segments);
     let cr3 = cursor.next;
-    cursor.bytes(&mut layout, Role::PageTables, page_tables(cr3, initramfs.end));
-    let tree = cursor.bytes(&mut layout, Role::DeviceTree, setup_data(device_tree(initramfs.clone())));
+    // TDX begins at the end of the first 4 GiB.
+    let mapped = if layout.has(PlatformKind::Tdx) { initramfs.end.max(4 * GIB) } else { initramfs.end };
+    cursor.bytes(&mut layout, Role::PageTables, page_tables(cr3, mapped));
+    let node = setup_data(0, SETUP_DTB, &device_tree(initramfs.clone()));
+    let tree = cursor.bytes(&mut layout, Role::DeviceTree, node);
     let text = [image.command_line.as_bytes(), &[0]].concat();
     let command_line = cursor.bytes(&mut layout, Role::CommandLine, text);
-    let told = Told { kernel: place.kernel, initramfs: initramfs.clone(), command_line, tree, reserved };
+    let told =
+        Told { kernel: place.kernel, initramfs: initramfs.clone(), command_line, setup_data: tree, reserved };
     let params = boot_params(&header, &told, &image.memory);
     let rsi = cursor.bytes(&mut layout, Role::BootParams, params);
+    if let Some(confidential) = confidential {
+        let setup_data = cursor.next;
+        confidential.tell(&mut cursor, &mut layout, tree);
+        let told = Told { setup_data, ..told };
+        split_for_sev_snp(&mut layout, Role::BootParams, boot_params(&header, &told, &image.memory));
+    }
     assert!(cursor.next <= place.kernel, "the tables have more room than that");
-    layout.entry = Entry::X86_64 { rip: place.kernel + ENTRY_64, rsi, cr3, gdt_base, gdt_limit };
-    layout.regions.extend([
-        Region {
-            gpa: place.kernel,
-            length_bytes: image.kernel.part.length_bytes - header.code_offset,
-            role: Role::Kernel,
-            content: Content::Source { name: image.kernel.part.source.clone(), offset: header.code_offset },
-        },
-        Region {
-            gpa: initramfs.start,
-            length_bytes: image.initramfs.length_bytes,
-            role: Role::Initramfs,
-            content: Content::Source { name: image.initramfs.source.clone(), offset: 0 },
-        },
-    ]);
+    let entry = Registers { rip: place.kernel + ENTRY_64, rsi, cr3, gdt_base, gdt_limit };
+    if layout.has(PlatformKind::Tdx) {
+        layout.regions.push(reset::region(&entry));
+    }
+    let Registers { rip, rsi, cr3, gdt_base, gdt_limit } = entry;
+    layout.entry = Entry::X86_64 { rip, rsi, cr3, gdt_base, gdt_limit };
+    let part = &image.kernel.part;
+    let code = Content::Source { name: part.source.clone(), offset: header.code_offset };
+    layout.push(place.kernel, part.length_bytes - header.code_offset, Role::Kernel, code);
+    let packed = Content::Source { name: image.initramfs.source.clone(), offset: 0 };
+    layout.push(initramfs.start, image.initramfs.length_bytes, Role::Initramfs, packed);
     Ok(layout)
+}
+
+/// With what the first processor begins.
+pub(super) struct Registers {
+    pub rip: u64,
+    pub rsi: u64,
+    pub cr3: u64,
+    pub gdt_base: u64,
+    pub gdt_limit: u16,
+}
+
+/// Pages that only AMD's encrypted guests have.
+struct Confidential {
+    secrets: u64,
+    cpuid: u64,
+}
+
+impl Confidential {
+    fn place(cursor: &mut Cursor, layout: &mut Layout) -> Confidential {
+        let mut page = |role, import| {
+            let gpa = cursor.take(PAGE_BYTES, PAGE_BYTES);
+            let platforms = vec![PlatformKind::SevSnp];
+            let content = Content::Host;
+            layout.regions.push(Region { gpa, length_bytes: PAGE_BYTES, role, content, import, platforms });
+            gpa
+        };
+        let secrets = page(Role::Secrets, Import::Secrets);
+        let cpuid = page(Role::Cpuid, Import::Cpuid);
+        let context = cursor.take(PAGE_BYTES, PAGE_BYTES);
+        let mut platforms = layout.platforms.iter_mut();
+        let own = platforms.find(|platform| platform.kind == PlatformKind::SevSnp);
+        own.expect("it is asked for").context_gpa = Some(context);
+        Confidential { secrets, cpuid }
+    }
+
+    /// The node that leads the kernel to them (arch/x86/include/asm/sev.h, `cc_setup_data` and `cc_blob_sev_info`).
+    fn tell(&self, cursor: &mut Cursor, layout: &mut Layout, next: u64) {
+        const MAGIC: &[u8; 4] = b"AMDE";
+        const NODE_BYTES: u64 = 24;
+        let blob = (cursor.next + NODE_BYTES) as u32;
+        let mut bytes = setup_data(next, SETUP_CC_BLOB, &blob.to_le_bytes());
+        bytes.resize(NODE_BYTES as usize, 0);
+        // Magic, version 0 and two reserved bytes; addresses, each with a length and reserved bytes.
+        bytes.extend([&MAGIC[..], &[0; 4]].concat());
+        for page in [self.secrets, self.cpuid] {
+            bytes.extend(page.to_le_bytes());
+            bytes.extend(PAGE_BYTES.to_le_bytes());
+        }
+        cursor.bytes(layout, Role::ConfidentialBlob, bytes);
+        let added = layout.regions.last_mut().expect("just added");
+        added.platforms = vec![PlatformKind::SevSnp];
+    }
+}
+
+/// Gives AMD's encrypted guests other bytes for what was added with this role.
+fn split_for_sev_snp(layout: &mut Layout, role: Role, bytes: Vec<u8>) {
+    let number = layout.regions.iter().position(|region| region.role == role).expect("it was added");
+    let mut own = layout.regions[number].clone();
+    own.content = Content::Bytes(bytes);
+    own.platforms = vec![PlatformKind::SevSnp];
+    let others = &mut layout.regions[number].platforms;
+    others.retain(|kind| *kind != PlatformKind::SevSnp);
+    if others.is_empty() {
+        layout.regions.remove(number);
+    }
+    layout.regions.push(own);
 }
 
 /// Of a bzImage's setup header, what decides on the place.
@@ -183,10 +259,10 @@ fn page_tables(at: u64, end: u64) -> Vec<u8> {
     tables
 }
 
-/// A node of the list that begins at `setup_data`, with a device tree.
-fn setup_data(tree: Vec<u8>) -> Vec<u8> {
-    let length = tree.len() as u32;
-    [&0_u64.to_le_bytes()[..], &SETUP_DTB.to_le_bytes(), &length.to_le_bytes(), &tree].concat()
+/// A node of the list that begins at `setup_data`.
+fn setup_data(next: u64, kind: u32, data: &[u8]) -> Vec<u8> {
+    let length = data.len() as u32;
+    [&next.to_le_bytes()[..], &kind.to_le_bytes(), &length.to_le_bytes(), data].concat()
 }
 
 /// What boot_params tells.
@@ -194,7 +270,8 @@ struct Told {
     kernel: u64,
     initramfs: Range<u64>,
     command_line: u64,
-    tree: u64,
+    /// First node of the list with the device tree in it.
+    setup_data: u64,
     /// Pages that the host writes to, which the kernel must leave alone.
     reserved: Range<u64>,
 }
@@ -217,7 +294,7 @@ fn boot_params(header: &Header<'_>, told: &Told, memory: &[Range<u64>]) -> Vec<u
     // A loader without a number.
     put(TYPE_OF_LOADER, &[0xff]);
     put(CODE32_START, &(told.kernel as u32).to_le_bytes());
-    put(SETUP_DATA, &told.tree.to_le_bytes());
+    put(SETUP_DATA, &told.setup_data.to_le_bytes());
     let map = memory_map(memory, &told.reserved);
     let entries = map.iter().take(E820_ENTRIES_MAX);
     for (number, (range, kind)) in entries.enumerate() {

@@ -240,8 +240,8 @@ fn dispatch(job: &Job) -> Result<Vec<(&'static str, OutputKind)>> {
             initramfs::pack(job, entries, *compression_level)
         }
         Action::BuildUki { arch, profile, command_line } => uki::build(job, *arch, profile, command_line),
-        Action::PackIgvm { arch, vtl, described, command_line } => {
-            igvm::pack(job, *arch, *vtl, described, command_line)
+        Action::PackIgvm { arch, vtl, described, command_line, igvm } => {
+            igvm::pack(job, &igvm::Wanted { arch: *arch, vtl: *vtl, described, command_line, igvm })
         }
         Action::PackDisk { profile, size_bytes, label, esp } => {
             disk::pack(job, profile, *size_bytes, label, esp)

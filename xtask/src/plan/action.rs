@@ -8,7 +8,7 @@ use crate::{
     kernel::{Composed, lint::Rules},
     profile::{
         FileMode, Sha256,
-        spec::DeviceTreeSpec,
+        spec::{DeviceTreeSpec, IgvmSpec},
         types::{Arch, DebPin, NodeKind, Vtl},
     },
 };
@@ -55,9 +55,9 @@ pub enum Action {
     PackInitramfs { entries: BTreeMap<String, InitramfsEntry>, compression_level: u8 },
     /// `stub`, `kernel`, `release`, `initramfs` → `uki.efi`
     BuildUki { arch: Arch, profile: String, command_line: String },
-    /// What a VTL2 host loads, and what its platforms measure of it. `kernel`, `initramfs` → `vtl2.igvm`,
-    /// `measurements.json`
-    PackIgvm { arch: Arch, vtl: Vtl, described: Box<DeviceTreeSpec>, command_line: String },
+    /// What a VTL2 host loads, what each page of it is, and what its platforms measure. `kernel`, `initramfs` →
+    /// `vtl2.igvm`, `vtl2.map.json`, `measurements.json`, `PLATFORM.corim`
+    PackIgvm { arch: Arch, vtl: Vtl, described: Box<DeviceTreeSpec>, command_line: String, igvm: IgvmSpec },
     /// → `disk.raw`
     PackDisk { profile: String, size_bytes: u64, label: String, esp: BTreeMap<String, EspFile> },
     /// `disk` → `disk.vhd`

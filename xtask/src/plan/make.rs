@@ -12,7 +12,9 @@ use crate::{
     profile::{
         FileMode,
         spec::Spec,
-        types::{Arch, CargoBuild, CargoSource, DebPin, Firmware, GitSource, KernelSource, Pin, Recipe},
+        types::{
+            Arch, CargoBuild, CargoSource, DebPin, Firmware, GitSource, IgvmPolicy, KernelSource, Pin, Recipe,
+        },
     },
 };
 
@@ -114,8 +116,7 @@ impl Maker<'_> {
             self.artifact(spec, "uki.efi", uki, "uki.efi");
         }
         if let Some(igvm) = igvm {
-            self.artifact(spec, "vtl2.igvm", igvm, "vtl2.igvm");
-            self.artifact(spec, "measurements.json", igvm, "measurements.json");
+            self.igvm_artifacts(spec, igvm);
         }
         self.artifact(spec, "disk.raw", disk, "disk.raw");
         self.artifact(spec, "disk.vhd", vhd, "disk.vhd");
@@ -329,12 +330,13 @@ impl Maker<'_> {
 
     /// What the host of a VTL2 loads.
     fn igvm(&mut self, spec: &Spec, kernel: usize, initramfs: usize) -> Option<usize> {
-        let described = spec.device_tree.as_ref().filter(|_| spec.firmware == Firmware::Igvm)?;
+        let described = spec.device_tree.as_ref()?;
         let action = Action::PackIgvm {
             arch: spec.arch,
             vtl: spec.vtl,
             described: Box::new(described.clone()),
             command_line: spec.kernel.command_line.clone(),
+            igvm: spec.igvm.clone()?,
         };
         let inputs: Inputs = [
             ("kernel".to_string(), output(kernel, "kernel")),
@@ -342,6 +344,22 @@ impl Maker<'_> {
         ]
         .into();
         Some(self.step(format!("igvm {}", spec.name), action, inputs))
+    }
+
+    /// A file that the host may look into must not be taken for one that it may not: its name says it.
+    fn igvm_artifacts(&mut self, spec: &Spec, step: usize) {
+        let Some(igvm) = &spec.igvm else { return };
+        let stem = match igvm.policy {
+            IgvmPolicy::Release => "vtl2",
+            IgvmPolicy::Debug => "vtl2-debug",
+        };
+        for (suffix, output) in [("igvm", "vtl2.igvm"), ("map.json", "vtl2.map.json")] {
+            self.artifact(spec, &format!("{stem}.{suffix}"), step, output);
+        }
+        self.artifact(spec, "measurements.json", step, "measurements.json");
+        for output in igvm.platforms.iter().filter_map(|platform| platform.corim()) {
+            self.artifact(spec, &format!("{stem}.{output}"), step, output);
+        }
     }
 
     /// The disk: what UEFI starts, or for VTL2 the parts that its loader takes from the ESP.

@@ -161,7 +161,9 @@ fn outputs(action: &Action) -> &'static [&'static str] {
         Action::PackInitramfs { .. } => &["initramfs.cpio.zst"],
         Action::BuildUki { .. } => &["uki.efi"],
         Action::PackDisk { .. } => &["disk.raw"],
-        Action::PackIgvm { .. } => &["vtl2.igvm", "measurements.json"],
+        Action::PackIgvm { .. } => {
+            &["vtl2.igvm", "vtl2.map.json", "measurements.json", "vsm-isolation.corim"]
+        }
         Action::PackVhd { .. } => &["disk.vhd"],
     }
 }

@@ -7,7 +7,7 @@ use document::{Origin, Problem, Problems, list};
 use super::{
     device_tree::{self, Machine},
     spec::Spec,
-    types::{Arch, Console, DebArch, Firmware, KernelSource, Vtl},
+    types::{Arch, Console, DebArch, Firmware, IgvmPlatform, KernelSource, Vtl},
 };
 use crate::kernel::lint::{CommandLine, Got, Series, Severity, Subject, Symbols, judge};
 
@@ -28,7 +28,7 @@ pub(super) fn check(spec: &Spec, problems: &mut Problems) {
     for combination in COMBINATIONS.iter().filter(|combination| (combination.broken)(spec)) {
         problems.push(combination.problem(spec));
     }
-    let rules = [disk, options, command_line_length, kernel, kernel_source, efi_stub, device_tree];
+    let rules = [disk, options, command_line_length, kernel, kernel_source, efi_stub, device_tree, igvm];
     for rule in rules {
         rule(spec, problems);
     }
@@ -316,6 +316,38 @@ fn efi_stub(spec: &Spec, problems: &mut Problems) {
         Some(_) => return,
     };
     report(spec, problems, "disk.efi-stub", reason, format!("name a pin for {}", spec.arch.name()));
+}
+
+fn igvm(spec: &Spec, problems: &mut Problems) {
+    let Some(igvm) = &spec.igvm else { return };
+    for (index, platform) in igvm.platforms.iter().enumerate() {
+        let key = format!("igvm.platforms.{index}");
+        if spec.arch == Arch::Aarch64 && *platform != IgvmPlatform::VsmIsolation {
+            let reason = "hosts of aarch64 load IGVM files for `vsm-isolation` alone";
+            report(spec, problems, &key, reason, "remove it");
+        } else if igvm.platforms[..index].contains(platform) {
+            report(spec, problems, &key, "the platform is in the list already", "remove it");
+        }
+    }
+    if igvm.platforms.is_empty() {
+        report(
+            spec,
+            problems,
+            "igvm.platforms",
+            "a file for no platform can't be loaded",
+            "name one, or remove the key",
+        );
+    }
+    let Some(boundary) = igvm.shared_gpa_boundary else { return };
+    let shares = |platform: &IgvmPlatform| matches!(platform, IgvmPlatform::SevSnp | IgvmPlatform::Tdx);
+    let key = "igvm.shared-gpa-boundary";
+    if !igvm.platforms.iter().any(shares) {
+        let reason = "only confidential guests share memory with the host from an address on";
+        report(spec, problems, key, reason, "remove it, or add `sev-snp` or `tdx` to the platforms");
+    } else if !boundary.0.is_power_of_two() || !(32..52).contains(&boundary.0.trailing_zeros()) {
+        let reason = "the border of shared memory is one bit of an address, from bit 32 to bit 51";
+        report(spec, problems, key, reason, "use 0x400000000000 (bit 46), or leave it out");
+    }
 }
 
 pub(super) fn report(

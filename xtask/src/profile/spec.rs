@@ -15,8 +15,11 @@ use super::{
     merge,
     payload::{self, LoadedRecipe},
     rules,
-    scalar::{ByteSize, Name},
-    types::{Arch, Console, Firmware, Kernel, KernelSource, Pin, Profile, Recipe, Vtl},
+    scalar::{Address, ByteSize, Name},
+    types::{
+        Arch, Console, Firmware, Igvm, IgvmPlatform, IgvmPolicy, Kernel, KernelSource, Pin, Profile, Recipe,
+        Vtl,
+    },
 };
 use crate::kernel::lint::Rules;
 
@@ -35,6 +38,9 @@ pub struct Spec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device_tree: Option<DeviceTreeSpec>,
     pub payload: PayloadSpec,
+    /// None where UEFI starts the kernel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub igvm: Option<IgvmSpec>,
     pub disk: DiskSpec,
     pub release: ReleaseSpec,
     /// Dotted key (`kernel.source`, `kernel.fragments.3`, counted from 0) → where it was set; keys that came from
@@ -106,6 +112,17 @@ pub struct ReleaseSpec {
     pub packing: Packing,
 }
 
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct IgvmSpec {
+    pub platforms: Vec<IgvmPlatform>,
+    pub policy: IgvmPolicy,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shared_gpa_boundary: Option<Address>,
+    pub reserve: ByteSize,
+    pub security_version: u32,
+}
+
 /// What a key gets that no file sets.
 mod default {
     use super::ByteSize;
@@ -115,6 +132,9 @@ mod default {
     /// A kernel, a payload and as much again for updates; FAT32 needs 36 MiB.
     pub const DISK_SIZE_BYTES: u64 = 256 << 20;
     pub const DISK_LABEL: &str = "ESP";
+    /// What the smallest kernel and payload were seen to use while they ran.
+    pub const IGVM_RESERVE: ByteSize = ByteSize(16 << 20);
+    pub const IGVM_SECURITY_VERSION: u32 = 1;
     pub const CPUS: u32 = 2;
     pub const MEMORY: ByteSize = ByteSize(512 << 20);
 }
@@ -161,6 +181,7 @@ impl Resolver<'_, '_> {
         let efi_stub = self.mandatory("disk.efi-stub", disk.efi_stub);
         let efi_stub_pin = efi_stub.as_ref().and_then(|name| self.pin(name, "disk.efi-stub"));
         let device_tree = self.device_tree(profile.device_tree, vtl);
+        let igvm = self.igvm(profile.igvm, firmware);
         let mut origins = merge::origins(self.merged);
         let (kernel, recipes, arch) = (kernel?, recipes?, arch?);
         let command_line = &kernel.command_line;
@@ -185,6 +206,7 @@ impl Resolver<'_, '_> {
                 recipes: recipes.iter().map(|recipe| for_arch(recipe, arch)).collect(),
                 compression_level: payload.compression_level.unwrap_or(default::COMPRESSION_LEVEL),
             },
+            igvm,
             disk: DiskSpec {
                 size_bytes: disk.size.map_or(default::DISK_SIZE_BYTES, |size| size.0),
                 label: disk.label.map_or(default::DISK_LABEL.to_owned(), |label| label.to_string()),
@@ -212,6 +234,26 @@ impl Resolver<'_, '_> {
             memory: tree.memory.or(tree.memory_ranges.is_none().then_some(default::MEMORY)),
             details: DeviceTree { machine: None, dialect: None, cpus: None, memory: None, ..tree },
         }))
+    }
+
+    /// Every profile that the host starts has one; in others it has no meaning.
+    fn igvm(&mut self, igvm: Option<Igvm>, firmware: Option<Firmware>) -> Option<IgvmSpec> {
+        if firmware != Some(Firmware::Igvm) {
+            if igvm.is_some() && firmware.is_some() {
+                let message = "`igvm` describes a file that nobody would load: UEFI starts this profile";
+                let problem = Problem::new(self.origin("igvm"), message);
+                self.loader.problems.push(problem.hint("remove it"));
+            }
+            return None;
+        }
+        let igvm = igvm.unwrap_or_default();
+        Some(IgvmSpec {
+            platforms: igvm.platforms.unwrap_or_else(|| vec![IgvmPlatform::VsmIsolation]),
+            policy: igvm.policy.unwrap_or(IgvmPolicy::Release),
+            shared_gpa_boundary: igvm.shared_gpa_boundary,
+            reserve: igvm.reserve.unwrap_or(default::IGVM_RESERVE),
+            security_version: igvm.security_version.unwrap_or(default::IGVM_SECURITY_VERSION),
+        })
     }
 
     fn kernel(

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::device_tree::DeviceTree;
 use super::scalar::{
-    ByteSize, CargoFeature, DebVersion, FileMode, GitRevision, GitUrl, InstallPath, KernelOption, LinkTarget,
-    LinuxVersion, LocalPath, Name, RelativePath, Sha256, Snapshot, Url, VolumeLabel,
+    Address, ByteSize, CargoFeature, DebVersion, FileMode, GitRevision, GitUrl, InstallPath, KernelOption,
+    LinkTarget, LinuxVersion, LocalPath, Name, RelativePath, Sha256, Snapshot, Url, VolumeLabel,
 };
 
 /// An image: which kernel, at which trust level, with which payload, packed how.
@@ -31,6 +31,7 @@ pub struct Profile {
     pub kernel: Option<Kernel>,
     pub device_tree: Option<DeviceTree>,
     pub payload: Option<Payload>,
+    pub igvm: Option<Igvm>,
     pub disk: Option<Disk>,
     pub release: Option<ReleaseSettings>,
 }
@@ -211,6 +212,59 @@ pub struct Disk {
 pub struct ReleaseSettings {
     /// How disks and kernels with symbols are packed.
     pub packing: Option<Packing>,
+}
+
+/// The IGVM file, of profiles that the host starts.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Igvm {
+    /// Platforms that the file is for; without it `vsm-isolation` alone. The others are x86_64's.
+    pub platforms: Option<Vec<IgvmPlatform>>,
+    /// Whether the host may look into confidential guests; `debug` names the file vtl2-debug.igvm. Without it `release`.
+    pub policy: Option<IgvmPolicy>,
+    /// Where memory begins that confidential guests share, a power of two; without it bit 46 for `sev-snp` and bit
+    /// 47 for `tdx`.
+    pub shared_gpa_boundary: Option<Address>,
+    /// Memory to be kept free for the kernel's own work and the payload's: the build fails if it isn't there.
+    pub reserve: Option<ByteSize>,
+    /// Security version that the measurements are endorsed for (CoRIM).
+    pub security_version: Option<u32>,
+}
+
+/// A kind of machine that an IGVM file is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum IgvmPlatform {
+    /// Hyper-V's own isolation of trust levels.
+    VsmIsolation,
+    /// No isolation: QEMU 10.1 and newer.
+    Native,
+    /// AMD's encrypted guests.
+    SevSnp,
+    /// Intel's encrypted guests.
+    Tdx,
+}
+
+impl IgvmPlatform {
+    /// Name of the endorsement of what the platform measures; None where it measures nothing.
+    pub fn corim(self) -> Option<&'static str> {
+        match self {
+            IgvmPlatform::VsmIsolation => Some("vsm-isolation.corim"),
+            IgvmPlatform::Native => None,
+            IgvmPlatform::SevSnp => Some("sev-snp.corim"),
+            IgvmPlatform::Tdx => Some("tdx.corim"),
+        }
+    }
+}
+
+/// Who may look into a confidential guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum IgvmPolicy {
+    /// Nobody.
+    Release,
+    /// The host.
+    Debug,
 }
 
 /// profiles/pins.yaml: every download, by digest.

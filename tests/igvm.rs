@@ -1,0 +1,70 @@
+//! IGVM files of real profiles before readers and calculators that share no code with what wrote them, and what the
+//! command line says of them.
+
+mod harness;
+
+#[path = "igvm/command_line.rs"]
+mod command_line;
+#[path = "igvm/judge.rs"]
+mod judge;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use harness::{Said, folder, run, xtask};
+
+/// A copy of the project with a profile `mine` that inherits what x86_64-vtl2 does: its kernel and payload are in the
+/// store already.
+pub struct Project {
+    root: PathBuf,
+}
+
+impl Project {
+    pub fn new(name: &str, igvm: &str) -> Project {
+        // Not below the target directory: from there the real project would be found.
+        let root = tempfile::Builder::new().prefix(name).tempdir().unwrap().keep();
+        for name in ["profiles", "configs", "recipes"] {
+            harness::copy_tree(&harness::project().join(name), &root.join(name));
+        }
+        let project = Project { root };
+        project.set(igvm);
+        project
+    }
+
+    /// Another text for the profile behind what it inherits.
+    pub fn set(&self, igvm: &str) {
+        let text = fs::read_to_string(harness::project().join("profiles/x86_64-vtl2.yaml")).unwrap();
+        fs::write(self.root.join("profiles/mine.yaml"), text + igvm).unwrap();
+    }
+
+    pub fn build(&self) -> Said {
+        let mut command = xtask();
+        run(command.current_dir(&self.root).args(["build-image", "mine"]))
+    }
+
+    /// The folder of what was built.
+    pub fn out(&self) -> PathBuf {
+        self.root.join("out/mine")
+    }
+}
+
+impl Drop for Project {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.root);
+    }
+}
+
+/// A verb about IGVM files.
+pub fn igvm(arguments: &[&str]) -> Said {
+    run(xtask().args(arguments))
+}
+
+pub fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// All platforms of x86_64.
+pub const ALL: &str = "igvm:\n  platforms: [vsm-isolation, native, sev-snp, tdx]\n";

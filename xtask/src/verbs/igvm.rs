@@ -1,0 +1,50 @@
+//! `cargo xtask igvm` and `measure`: handed on to the program that knows the format.
+
+use std::{
+    ffi::OsString,
+    os::unix::process::CommandExt as _,
+    process::{Command, ExitCode},
+};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+
+use crate::member::member;
+
+#[derive(Args, Debug)]
+#[command(disable_help_flag = true)]
+pub struct Igvm {
+    /// show, map, diff, extract; `--help` lists their options
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+    pub arguments: Vec<OsString>,
+}
+
+#[derive(Args, Debug)]
+#[command(disable_help_flag = true)]
+pub struct Measure {
+    /// FILE, then `--compare FILE2`, `--format json`; `--help` lists them
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+    pub arguments: Vec<OsString>,
+}
+
+pub fn run(arguments: &Igvm) -> Result<ExitCode> {
+    start("vtlforge-igvm", &[], &arguments.arguments)
+}
+
+pub fn measure(arguments: &Measure) -> Result<ExitCode> {
+    start("vtlforge-igvm", &["measure"], &arguments.arguments)
+}
+
+/// Becomes the program, so that its output, exit status and end by a signal are this one's.
+fn start(package: &str, first: &[&str], rest: &[OsString]) -> Result<ExitCode> {
+    let member = member(package)?;
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.current_dir(&member.workspace).args(&member.arguments);
+    let status = build.status().context("can't run cargo")?;
+    if !status.success() {
+        bail!("cargo can't build {package}, which reads IGVM files");
+    }
+    let error = Command::new(&member.program).args(first).args(rest).exec();
+    Err(error).with_context(|| format!("can't run {}", member.program.display()))
+}
