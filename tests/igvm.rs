@@ -29,15 +29,18 @@ impl Project {
         for name in ["profiles", "configs", "recipes"] {
             harness::copy_tree(&harness::project().join(name), &root.join(name));
         }
-        let project = Project { root };
-        project.set(igvm);
-        project
+        let profiles = root.join("profiles");
+        let text = fs::read_to_string(profiles.join("x86_64-vtl2.yaml")).unwrap();
+        fs::write(profiles.join("mine.yaml"), text + igvm).unwrap();
+        Project { root }
     }
 
-    /// Another text for the profile behind what it inherits.
-    pub fn set(&self, igvm: &str) {
-        let text = fs::read_to_string(harness::project().join("profiles/x86_64-vtl2.yaml")).unwrap();
-        fs::write(self.root.join("profiles/mine.yaml"), text + igvm).unwrap();
+    /// In the profile, a text that is there once, by another.
+    pub fn edit(&self, from: &str, to: &str) {
+        let path = self.root.join("profiles/mine.yaml");
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.matches(from).count(), 1, "{from} in {text}");
+        fs::write(path, text.replace(from, to)).unwrap();
     }
 
     pub fn build(&self) -> Said {
