@@ -113,7 +113,7 @@ fn fixed(bytes: &[u8]) -> Result<(usize, usize), GuardError> {
     let start = u64::from(header.variable_header_offset);
     let end = start + u64::from(header.variable_header_size);
     // The crate takes no file without data.
-    if start < fixed_bytes as u64 || start % 8 != 0 || end % 8 != 0 || end >= present {
+    if start < fixed_bytes as u64 || !start.is_multiple_of(8) || !end.is_multiple_of(8) || end >= present {
         return Err(GuardError::HeaderPlace { start, end });
     }
     let (start, end) = (start as usize, end as usize);
@@ -304,7 +304,7 @@ fn relocatable(region: &IGVM_VHS_RELOCATABLE_REGION) -> Result<(), Reason> {
 
 /// Whole pages, at least one, within what addresses can tell.
 fn range(gpa: u64, bytes: u64) -> Result<(), Reason> {
-    if gpa % PAGE_SIZE_4K != 0 || bytes % PAGE_SIZE_4K != 0 {
+    if !gpa.is_multiple_of(PAGE_SIZE_4K) || !bytes.is_multiple_of(PAGE_SIZE_4K) {
         return Err(Reason::Address(gpa | bytes));
     }
     match gpa.checked_add(bytes) {
