@@ -1,10 +1,12 @@
 //! Booting a profile here, and judging what came of it.
 //!
 //! [`machine`] decides what QEMU is given, as a value; [`run`] is the one part with effects; [`evidence`] is what kernel,
-//! payload and monitor themselves said; [`verdict`] follows from evidence and question alone.
+//! payload and monitor themselves said; [`verdict`] follows from evidence and question alone; [`lower`] is about a guest at VTL0
+//! below a VTL2.
 
 pub mod evidence;
 pub mod guest;
+pub mod lower;
 pub mod machine;
 pub mod run;
 pub mod shutdown;

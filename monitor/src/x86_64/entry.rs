@@ -245,8 +245,8 @@ fn prepare_lower(guest: &Guest, map: &[Memory], reserved: &[Region]) -> bool {
     if count == 0 {
         return false;
     }
-    if guest.vtl != 2 {
-        fail("only below level 2 is another one");
+    if guest.vtl != 2 || guest.base != 0 {
+        fail("only below level 2, at its own addresses, is another level");
     }
     let regions = &regions[..count];
     let overlap = |a: &Region, b: &Region| a.start < b.end && b.start < a.end;

@@ -5,22 +5,22 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, ErrorKind},
     os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
-    ptr::NonNull,
 };
 
 use nix::{
     errno::Errno,
-    sys::mman::{MapFlags, ProtFlags, mmap},
+    sched::{CpuSet, sched_setaffinity},
+    unistd::Pid,
 };
 
 use crate::{
     config::Range,
+    mapping::{Mapping, PAGE, Shared},
     message::{self, MESSAGE_BYTES, Message},
     paging::Paging,
     registers::Value,
 };
 
-const PAGE: usize = 4096;
 const DEVICE: &str = "/dev/mshv";
 const MEMORY_DEVICE: &str = "/dev/mshv_vtl_low";
 const HYPERCALL_DEVICE: &str = "/dev/mshv_hvcall";
@@ -78,7 +78,7 @@ nix::ioctl_none!(return_to_lower_vtl, 0xb8, 0x27);
 /// MSHV_CAP_REGISTER_PAGE.
 const REGISTER_PAGE_CAPABILITY: u32 = 1;
 
-/// VTL0's only processor, which is VTL2's first: whoever runs it has to be on that one.
+/// VTL0's only processor, which is VTL2's first: whoever runs it stays on that one.
 pub struct Mshv {
     vtl: OwnedFd,
     run: Shared,
@@ -115,6 +115,11 @@ const DIRTY_RFLAGS: u32 = 1 << 4;
 impl Mshv {
     /// Opens the devices; an error says what is missing below.
     pub fn open() -> Result<Mshv, String> {
+        let mut first = CpuSet::new();
+        first
+            .set(0)
+            .and_then(|()| sched_setaffinity(Pid::from_raw(0), &first))
+            .map_err(|error| format!("can't stay on processor 0: {error}"))?;
         let device = open_device(DEVICE)?;
         // SAFETY: the ioctl reads the number that the pointer leads to.
         match unsafe { check_extension(device.as_raw_fd(), &REGISTER_PAGE_CAPABILITY) } {
@@ -153,7 +158,7 @@ impl Mshv {
         let map = |range: &Range| {
             let page = i64::try_from(range.base / PAGE as u64).map_err(io::Error::other)?;
             let shared = Shared::map(device.as_fd(), page, range.size as usize)?;
-            Ok(Mapping { base: range.base, shared })
+            Ok(Mapping::new(range.base, shared))
         };
         let named = |range: &Range| {
             map(range).map_err(|error: io::Error| {
@@ -316,79 +321,6 @@ fn open_device(path: &str) -> Result<File, String> {
         ),
         _ => format!("{path}: {error}"),
     })
-}
-
-/// Memory that is shared with whoever else: bytes go in and out, nobody has references into it.
-struct Shared {
-    address: NonNull<u8>,
-    bytes: usize,
-}
-
-impl Shared {
-    /// Maps `bytes` of a device from page number `page` on.
-    fn map(device: impl AsFd, page: i64, bytes: usize) -> io::Result<Shared> {
-        let length = std::num::NonZeroUsize::new(bytes).ok_or(ErrorKind::InvalidInput)?;
-        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        let offset = page.checked_mul(PAGE as i64).ok_or(ErrorKind::InvalidInput)?;
-        // SAFETY: a new mapping at an address that the kernel chooses.
-        let address = unsafe { mmap(None, length, access, MapFlags::MAP_SHARED, device, offset) }?;
-        Ok(Shared { address: address.cast(), bytes })
-    }
-
-    fn check(&self, at: usize, length: usize) {
-        assert!(at.checked_add(length).is_some_and(|end| end <= self.bytes), "within the mapping");
-    }
-
-    fn get(&self, at: usize, to: &mut [u8]) {
-        self.check(at, to.len());
-        // SAFETY: within the mapping, which stays as long as the process; what is copied may be of any state.
-        unsafe { self.address.as_ptr().add(at).copy_to_nonoverlapping(to.as_mut_ptr(), to.len()) };
-    }
-
-    fn put(&self, at: usize, from: &[u8]) {
-        self.check(at, from.len());
-        // SAFETY: as in `get`.
-        unsafe { self.address.as_ptr().add(at).copy_from_nonoverlapping(from.as_ptr(), from.len()) };
-    }
-
-    fn word(&self, at: usize) -> u64 {
-        let mut bytes = [0; 8];
-        self.get(at, &mut bytes);
-        u64::from_le_bytes(bytes)
-    }
-}
-
-/// A range of VTL0's memory, as VTL2 sees it.
-pub struct Mapping {
-    base: u64,
-    shared: Shared,
-}
-
-impl Mapping {
-    pub fn base(&self) -> u64 {
-        self.base
-    }
-
-    pub fn size(&self) -> u64 {
-        self.shared.bytes as u64
-    }
-
-    /// `offset` and what follows lie within the mapping.
-    pub fn read(&self, offset: usize, to: &mut [u8]) {
-        self.shared.get(offset, to);
-    }
-
-    /// As above.
-    pub fn write(&self, offset: usize, from: &[u8]) {
-        self.shared.put(offset, from);
-    }
-
-    /// Memory of this process in a device's place, for tests.
-    #[cfg(test)]
-    pub fn anonymous(base: u64, bytes: usize) -> Mapping {
-        let memory = Box::leak(vec![0_u8; bytes].into_boxed_slice());
-        Mapping { base, shared: Shared { address: NonNull::from(memory).cast(), bytes } }
-    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub mod devices;
 pub mod events;
 pub mod intercepts;
 pub mod linux;
+pub mod mapping;
 pub mod memory;
 pub mod message;
 pub mod paging;

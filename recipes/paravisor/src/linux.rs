@@ -134,7 +134,7 @@ fn memory_map(memory: &Memory) -> Vec<(u64, u64, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{device::Mapping, registers};
+    use crate::{mapping::Mapping, registers};
 
     fn memory() -> Memory {
         Memory::new(vec![Mapping::anonymous(0x2_0000, 0x7_0000), Mapping::anonymous(0x100_0000, 0x80_0000)])

@@ -1,6 +1,6 @@
 //! VTL0's physical memory, bounds checked. What lies outside isn't there.
 
-use crate::device::Mapping;
+use crate::mapping::Mapping;
 
 pub struct Memory {
     mappings: Vec<Mapping>,

@@ -66,6 +66,8 @@ pub struct Evidence {
     pub counts: Option<Value>,
     /// A shutdown over VMBus, as far as it got.
     pub shutdown: Stages,
+    /// The monitor's counts of what the level below the guest did.
+    pub lower_counts: Option<Value>,
     /// What the monitor's own guest found.
     pub self_test: Option<Value>,
     /// The guest's lines on the console; QEMU's own are in `qemu`.
@@ -106,7 +108,7 @@ pub fn gather(console: &[ConsoleLine], report: &str) -> Evidence {
 }
 
 /// The message of a kernel line without `[    0.123456] `, and the time in it.
-fn split_time(line: &str) -> (&str, Option<f64>) {
+pub fn split_time(line: &str) -> (&str, Option<f64>) {
     let inside = line.strip_prefix('[').and_then(|rest| rest.split_once("] "));
     match inside.and_then(|(time, message)| Some((message, time.trim().parse().ok()?))) {
         Some((message, time)) => (message, Some(time)),
@@ -187,6 +189,7 @@ fn read_report(evidence: &mut Evidence, line: &Value) {
             evidence.end = Some(text("reason").to_string());
             evidence.counts = Some(line.clone());
         }
+        "lower-level" => evidence.lower_counts = Some(line.clone()),
         "self-test" => evidence.self_test = Some(line.clone()),
         "error" => evidence.monitor_error = Some(text("what").to_string()),
         "monitor-panic" | "monitor-fault" | "unexpected-exit" => {

@@ -25,6 +25,8 @@ pub struct Guest {
     pub requests: Option<u16>,
     /// The guest's RAM; empty where the machine's own loader knows it (x86_64).
     pub memory: Vec<Range>,
+    /// Memory of the level below the guest, where there is one.
+    pub lower: Vec<Range>,
 }
 
 #[derive(Clone, Debug)]
@@ -40,6 +42,7 @@ pub enum Start {
 const WORDS: usize = 512;
 const VERSION: u64 = 1;
 const AVAILABLE: u64 = 1;
+const LOWER: u64 = 0x4c4f_5745;
 /// Where registers begin.
 const STATE: usize = 128;
 
@@ -69,9 +72,11 @@ impl Guest {
                 words[STATE..STATE + state.len()].copy_from_slice(&state);
             }
         }
-        words[16] = self.memory.len() as u64;
-        for (range, entry) in self.memory.iter().zip(words[17..].chunks_exact_mut(3)) {
-            entry.copy_from_slice(&[range.base, range.base + range.size, AVAILABLE]);
+        let own = self.memory.iter().map(|range| (range, AVAILABLE));
+        let map: Vec<_> = own.chain(self.lower.iter().map(|range| (range, LOWER))).collect();
+        words[16] = map.len() as u64;
+        for ((range, kind), entry) in map.into_iter().zip(words[17..].chunks_exact_mut(3)) {
+            entry.copy_from_slice(&[range.base, range.base + range.size, kind]);
         }
         words.iter().flat_map(|word| word.to_le_bytes()).collect()
     }

@@ -11,7 +11,7 @@ use fdt::{
 };
 use image::igvm::start::{Guest, Host};
 
-use super::{Below, Question, guest::Part};
+use super::{Below, Question, guest::Part, lower::Layout};
 use crate::profile::Arch;
 
 // Names in the boot's folder.
@@ -39,6 +39,8 @@ pub struct Parts<'a> {
     pub kernel_head: &'a [u8],
     pub kernel_bytes: u64,
     pub initramfs_bytes: u64,
+    /// Where memory is, with a guest at VTL0 below.
+    pub lower: Option<Layout>,
     /// QEMU waits on this port for a debugger.
     pub gdb_port: Option<u16>,
 }
@@ -129,6 +131,8 @@ fn command_line(parts: &Parts) -> String {
         _ if is_interactive => return parts.command_line.to_string(),
         // It waits for what it will be asked.
         _ if is_shutdown => "idle",
+        // The payload ends the machine's run when its guest has ended.
+        _ if parts.lower.is_some() => "supervise",
         // How it restarts is evidence of the level that it runs at; and switching off takes ACPI.
         Arch::X86_64 => "reboot",
         Arch::Aarch64 => "poweroff",
@@ -170,7 +174,7 @@ fn place(arguments: &mut Vec<String>, parts: &[Part]) {
 const ARM64_MAGIC: (usize, &[u8]) = (0x38, b"ARM\x64");
 const X86_MAGIC: (usize, &[u8]) = (0x202, b"HdrS");
 
-fn check_image(arch: Arch, head: &[u8]) -> Result<()> {
+pub fn check_image(arch: Arch, head: &[u8]) -> Result<()> {
     let has = |(at, magic): (usize, &[u8])| head.get(at..at + magic.len()) == Some(magic);
     let found = match (has(ARM64_MAGIC), has(X86_MAGIC)) {
         (true, _) => Some(Arch::Aarch64),
@@ -219,6 +223,7 @@ mod tests {
             kernel_head: head,
             kernel_bytes: MIB,
             initramfs_bytes: MIB,
+            lower: None,
             gdb_port: None,
         };
         describe(&parts).map(|machine| machine.arguments.join(" "))

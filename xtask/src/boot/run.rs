@@ -64,6 +64,12 @@ impl Folder {
         symlink(to, &path).with_context(|| format!("can't make {}", path.display()))
     }
 
+    /// A file in place of a link, or of an older file.
+    pub fn replace(&self, name: &str, content: &[u8]) -> Result<()> {
+        let _ = fs::remove_file(self.file(name));
+        self.write(name, content)
+    }
+
     pub fn write(&self, name: &str, content: &[u8]) -> Result<()> {
         let path = self.file(name);
         fs::write(&path, content).with_context(|| format!("can't write {}", path.display()))

@@ -65,6 +65,11 @@ pub enum Code {
     WrongVtl,
     /// Asked to switch off over VMBus, it did not.
     NoShutdown,
+    /// VTL2's payload could not run a guest at VTL0.
+    Vtl0Failed,
+    Vtl0Panic,
+    Vtl0Crashed,
+    Vtl0Hang,
 }
 
 pub fn judge(question: &Question, evidence: &Evidence, ended: &Ended) -> Verdict {

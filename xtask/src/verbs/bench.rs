@@ -8,6 +8,7 @@ mod images;
 mod kconfig;
 mod noop;
 mod pack;
+mod vtl0;
 
 use std::{
     path::PathBuf,
@@ -53,6 +54,8 @@ pub enum Which {
     Kconfig,
     /// Kernels on the monitor, beside the same without one (1 minute)
     Boot,
+    /// A guest at VTL0 below VTL2: its way up and down, its kernel beside the same in plain QEMU (1 minute)
+    Vtl0,
     /// Compiling this tool from nothing, and after a change (2 minutes)
     Compile,
     /// The kernel step and a whole cold build, beside plain make (10 minutes)
@@ -106,6 +109,7 @@ pub fn run(arguments: &Bench) -> Result<()> {
             Which::Fdt => fdt::run()?,
             Which::Kconfig => kconfig::run(&arguments.options)?,
             Which::Boot => boot::run(&arguments.options)?,
+            Which::Vtl0 => vtl0::run(&arguments.options)?,
             Which::Compile => compile::run()?,
             Which::Kernel => images::run(&arguments.options)?,
         });

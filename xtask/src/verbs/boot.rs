@@ -3,6 +3,7 @@
 mod igvm;
 mod normal_guest;
 mod show;
+mod vtl0;
 
 use std::{
     fs::File,
@@ -17,10 +18,14 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
-use super::{Access, Selection, Session, SessionOptions, session::load};
+use super::{
+    Access, Selection, Session, SessionOptions,
+    session::{DEFAULT_PROFILE, load},
+};
 use crate::{
     boot::{
         Below, Question, evidence,
+        lower::{self, Vtl0},
         machine::{self, HEAD_BYTES, INITRAMFS, KERNEL, MONITOR, Parts},
         run::{self, Folder, Patience},
         verdict,
@@ -46,6 +51,16 @@ pub struct Boot {
     /// What is below the kernel: the monitor, saying that this is VTL 0 or 2, or none [default: the profile's level]
     #[arg(long, value_enum)]
     pub vtl: Option<VtlChoice>,
+    /// Have VTL2's payload run a guest at VTL0: a profile's kernel, or its own `test-guest`, `test-guest=crash`, `test-guest=halt`
+    #[arg(long, value_name = "GUEST", value_parser = Vtl0::parse)]
+    #[arg(conflicts_with_all = ["igvm", "self_test", "interactive", "as_normal_guest"])]
+    pub vtl0: Option<Vtl0>,
+    /// Memory of the guest at VTL0, in whole MiB
+    #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = memory)]
+    pub vtl0_memory: u64,
+    /// Options to append to the command line of VTL0's kernel
+    #[arg(long, value_name = "OPTIONS", requires = "vtl0")]
+    pub vtl0_append: Option<String>,
     /// Processors
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub smp: u32,
@@ -123,7 +138,11 @@ fn boot(arguments: &Boot, reporter: Arc<Reporter>) -> Result<ExitCode> {
     check_arguments(arguments)?;
     // Before anything is built.
     let igvm = arguments.igvm.as_deref().map(igvm::Given::look_at).transpose()?;
-    let selection = Selection { profiles: arguments.profile.iter().cloned().collect(), all: false };
+    let mut names: Vec<String> = arguments.profile.iter().cloned().collect();
+    if let Some(Vtl0::Profile(below)) = &arguments.vtl0 {
+        names = vec![arguments.profile.clone().unwrap_or(DEFAULT_PROFILE.to_string()), below.clone()];
+    }
+    let selection = Selection { profiles: names, all: false };
     let project = Project::find()?;
     let mut profiles = load(&project, &selection)?;
     if arguments.as_normal_guest {
@@ -147,10 +166,13 @@ struct Ready {
     machine: machine::Machine,
     folder: Folder,
     until_ready: bool,
+    /// The guest at VTL0 below.
+    vtl0: Option<Vtl0>,
 }
 
 /// The parts of a profile.
 fn prepare(arguments: &Boot, session: &mut Session) -> Result<Ready> {
+    let below = arguments.vtl0.as_ref().map(|guest| vtl0::prepare(arguments, guest, session)).transpose()?;
     let profile = &session.profiles[0];
     let (name, arch) = (profile.spec.name.clone(), profile.spec.arch);
     let tools = &session.context.tools;
@@ -190,13 +212,15 @@ fn prepare(arguments: &Boot, session: &mut Session) -> Result<Ready> {
     let initramfs = made(|action| matches!(action, Action::PackInitramfs { .. }), "initramfs.cpio.zst");
     let monitor = made(|action| matches!(action, Action::BuildMonitor { .. }), "program");
 
+    let initramfs_bytes = size(&initramfs)?;
     let machine = machine::describe(&Parts {
         question,
         memory_bytes: arguments.memory,
         command_line: &command_line,
         kernel_head: &head(&kernel)?,
         kernel_bytes: size(&kernel)?,
-        initramfs_bytes: size(&initramfs)?,
+        initramfs_bytes: below.as_ref().map_or(initramfs_bytes, |below| below.behind(initramfs_bytes)),
+        lower: below.as_ref().map(|_| vtl0::layout(arguments)),
         gdb_port: arguments.gdb,
     })?;
     let mut folder = folder(arguments, session, &name)?;
@@ -206,13 +230,17 @@ fn prepare(arguments: &Boot, session: &mut Session) -> Result<Ready> {
     for (link, to) in [(KERNEL, &kernel), (INITRAMFS, &initramfs), (MONITOR, &monitor)] {
         folder.link(link, to)?;
     }
+    if let Some(below) = &below {
+        below.write_initramfs(&initramfs, &folder)?;
+    }
     if let Some(port) = arguments.gdb {
         session
             .context
             .reporter
             .note(&format!("waiting for a debugger: gdb {} -ex 'target remote :{port}'", vmlinux.display()));
     }
-    Ok(Ready { name, question, qemu, machine, folder, until_ready: false })
+    let vtl0 = below.map(|below| below.guest);
+    Ok(Ready { name, question, qemu, machine, folder, until_ready: false, vtl0 })
 }
 
 fn execute(arguments: &Boot, session: &mut Session, plan: &Plan) -> Result<Outcomes> {
@@ -244,7 +272,7 @@ fn folder(arguments: &Boot, session: &Session, name: &str) -> Result<Folder> {
 }
 
 fn run_and_judge(arguments: &Boot, session: &Session, ready: Ready, started: Instant) -> Result<ExitCode> {
-    let Ready { name, question, qemu, machine, folder, until_ready } = ready;
+    let Ready { name, question, qemu, machine, folder, until_ready, vtl0 } = ready;
     for (file, content) in &machine.files {
         folder.write(file, content)?;
     }
@@ -262,13 +290,24 @@ fn run_and_judge(arguments: &Boot, session: &Session, ready: Ready, started: Ins
         // When each line came is not known.
         evidence.milestones.clear();
     }
-    let verdict = verdict::judge(&question, &evidence, &run.ended);
+    let mut verdict = verdict::judge(&question, &evidence, &run.ended);
+    let below = vtl0.map(|guest| (guest, lower::gather(&run.console)));
+    if let Some((guest, lower)) = &below {
+        verdict = lower::judge(verdict, guest, lower);
+        folder.write(vtl0::CONSOLE, lower.text().as_bytes())?;
+    }
     let shown = show::Shown {
         profile: &name,
         question: &question,
         memory_bytes: arguments.memory,
         evidence: &evidence,
         verdict: &verdict,
+        vtl0: below.as_ref().map(|(guest, lower)| show::Below {
+            guest,
+            lower,
+            memory_bytes: arguments.vtl0_memory,
+            console: folder.file(vtl0::CONSOLE),
+        }),
         console: folder.file(machine::CONSOLE),
         report: folder.file(machine::REPORT),
         qemu_seconds: run.took.as_secs_f64(),

@@ -35,7 +35,7 @@ pub struct Selection {
     pub all: bool,
 }
 
-const DEFAULT_PROFILE: &str = "x86_64-vtl2";
+pub const DEFAULT_PROFILE: &str = "x86_64-vtl2";
 
 /// Options that planning and building verbs share.
 #[derive(Args, Clone, Debug, Default)]

@@ -24,7 +24,7 @@ impl Rtc {
 
 /// A register at so many seconds after 1970.
 fn register(index: u8, seconds: u64) -> u8 {
-    let decimal = |value: u64| (value / 10 % 10 << 4 | value % 10) as u8;
+    let decimal = |value: u64| (((value / 10 % 10) << 4) | (value % 10)) as u8;
     let (year, month, day) = date(seconds / 86400);
     match index {
         0x00 => decimal(seconds % 60),

@@ -203,7 +203,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::device::Mapping;
+    use crate::mapping::Mapping;
 
     struct Fake {
         general: [Cell<u64>; 16],

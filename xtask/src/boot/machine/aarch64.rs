@@ -60,8 +60,16 @@ pub fn with_monitor(parts: &Parts, vtl: u8) -> Result<Machine> {
         },
     };
     let requests = parts.question.is_shutdown.then_some(REQUEST_DEVICE);
-    let guest =
-        Guest { vtl, cpus, start, report: Some((ECAM, PORTS)), base: 0, requests, memory: vec![memory] };
+    let guest = Guest {
+        vtl,
+        cpus,
+        start,
+        report: Some((ECAM, PORTS)),
+        base: 0,
+        requests,
+        memory: vec![memory],
+        lower: Vec::new(),
+    };
 
     let placed =
         [(GUEST, GUEST_PAGE), (KERNEL, kernel.base), (INITRAMFS, initramfs.base), (DEVICE_TREE, tree_base)];
@@ -85,6 +93,7 @@ pub fn loaded(cpus: u32, memory_bytes: u64, runs: &[Run], registers: Registers) 
         base: GUEST_RAM,
         requests: None,
         memory: vec![Range::new(0, memory_bytes)],
+        lower: Vec::new(),
     };
     let mut placed = vec![Part { file: GUEST.to_string(), address: GUEST_PAGE }];
     placed.extend(runs.iter().map(|run| Part { file: run.file.clone(), address: GUEST_RAM + run.gpa }));

@@ -33,7 +33,11 @@ pub fn with_monitor(parts: &Parts, vtl: u8) -> Result<Machine> {
     let command_line = command_line(parts).into_bytes();
     let (board, device_tree) = match kernel {
         Vtl::Vtl2 => {
-            let tree = machine::hyperv_vtl2_x86_64(cpus, pc_memory(parts.memory_bytes)).tree(&MAINLINE);
+            let memory = match &parts.lower {
+                Some(layout) => layout.vtl2.clone(),
+                None => pc_memory(parts.memory_bytes),
+            };
+            let tree = machine::hyperv_vtl2_x86_64(cpus, memory).tree(&MAINLINE);
             let dtb = fdt::to_dtb(&tree).context("the machine's device tree")?;
             (MICROVM, Some(dtb))
         }
@@ -54,7 +58,12 @@ pub fn with_monitor(parts: &Parts, vtl: u8) -> Result<Machine> {
         false => Start::Linux { kernel, initramfs, command_line: options, device_tree: tree },
     };
     let requests = parts.question.is_shutdown.then_some(REQUEST_PORT);
-    let guest = Guest { vtl, cpus, start, report: None, base: 0, requests, memory: Vec::new() };
+    let (memory, lower) = match &parts.lower {
+        Some(layout) => (layout.vtl2.clone(), layout.vtl0.clone()),
+        None => Default::default(),
+    };
+    let below = lower.iter().map(|range| range.base + range.size).max().unwrap_or(0);
+    let guest = Guest { vtl, cpus, start, report: None, base: 0, requests, memory, lower };
 
     let mut placed = vec![(GUEST, GUEST_PAGE), (KERNEL, kernel.base), (INITRAMFS, initramfs.base)];
     placed.push((COMMAND_LINE, options.base));
@@ -70,7 +79,7 @@ pub fn with_monitor(parts: &Parts, vtl: u8) -> Result<Machine> {
         arguments.push("-device".to_string());
         arguments.push(format!("isa-serial,index=1,iobase={port:#x},chardev={REQUESTS}"));
     }
-    Ok(Machine { arguments, files, memory_bytes: parts.memory_bytes })
+    Ok(Machine { arguments, files, memory_bytes: parts.memory_bytes.max(below) })
 }
 
 /// A guest that a host has loaded, with its memory behind the monitor's.
@@ -83,6 +92,7 @@ pub fn loaded(cpus: u32, memory_bytes: u64, runs: &[Run], registers: Registers) 
         base: GUEST_RAM,
         requests: None,
         memory: vec![Range::new(0, memory_bytes)],
+        lower: Vec::new(),
     };
     let mut placed = vec![Part { file: GUEST.to_string(), address: GUEST_PAGE }];
     placed.extend(runs.iter().map(|run| Part { file: run.file.clone(), address: GUEST_RAM + run.gpa }));

@@ -89,7 +89,15 @@ pub fn prepare(arguments: &Boot, given: &Given, session: &mut Session) -> Result
     };
     let machine = machine::describe_loaded(question, arguments.memory, &guest, arguments.gdb);
     let name = arguments.igvm.as_deref().unwrap_or(&given.path).display().to_string();
-    Ok(Ready { name, question, qemu, machine, folder, until_ready: !append.contains("vtl2_init.after=") })
+    Ok(Ready {
+        name,
+        question,
+        qemu,
+        machine,
+        folder,
+        until_ready: !append.contains("vtl2_init.after="),
+        vtl0: None,
+    })
 }
 
 /// Runs the program that knows the format; its word on a bad file is ours.
