@@ -35,11 +35,9 @@ fn everything_that_comes_to_vtl2_once() {
         let found = &json["vtl0"]["found"];
         assert_eq!(found["foreign-memory"], 0xffff_ffff_u32, "{json:#}");
         assert_eq!(found["undefined-instructions"], 3, "{json:#}");
-        assert_eq!(
-            (count(&json, "cpuid"), count(&json, "halt"), count(&json, "memory")),
-            (2001, 1, 7),
-            "{json:#}"
-        );
+        assert_eq!((count(&json, "cpuid"), count(&json, "memory")), (2001, 7), "{json:#}");
+        // On a busy machine the interrupt may be there before the guest has got to its HLT.
+        assert!(count(&json, "halt") <= 1 && count(&json, "interrupts") == 2, "{json:#}");
         // The monitor counts by itself, and comes to the same.
         for (ours, theirs) in
             [("io", "io-port"), ("msr", "msr"), ("cpuid", "cpuid"), ("memory", "memory"), ("halt", "halt")]

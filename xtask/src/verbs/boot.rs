@@ -53,7 +53,7 @@ pub struct Boot {
     pub vtl: Option<VtlChoice>,
     /// Have VTL2's payload run a guest at VTL0: a profile's kernel, or its own `test-guest`, `test-guest=crash`, `test-guest=halt`
     #[arg(long, value_name = "GUEST", value_parser = Vtl0::parse)]
-    #[arg(conflicts_with_all = ["igvm", "self_test", "interactive", "as_normal_guest"])]
+    #[arg(conflicts_with_all = ["igvm", "self_test", "shutdown", "interactive", "as_normal_guest"])]
     pub vtl0: Option<Vtl0>,
     /// Memory of the guest at VTL0, in whole MiB
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = memory)]
