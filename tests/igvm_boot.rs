@@ -2,6 +2,9 @@
 
 mod harness;
 
+#[path = "igvm_boot/shim.rs"]
+mod shim;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -11,7 +14,7 @@ use harness::{Said, built, folder, run, xtask};
 use serde_json::Value;
 
 /// Boots a file; gives the verdict's JSON and the folder with console and report.
-fn boot(file: &Path, name: &str, arguments: &[&str]) -> (Value, PathBuf, Said) {
+pub fn boot(file: &Path, name: &str, arguments: &[&str]) -> (Value, PathBuf, Said) {
     let logs = folder(&format!("igvm-boot-{name}"));
     let mut command = xtask();
     command.args(["boot", "--json", "--igvm"]).arg(file).args(arguments).arg("--logs").arg(&logs);

@@ -140,6 +140,7 @@ fn declare(parameters: &[Parameter], directives: &mut Vec<IgvmDirectiveHeader>) 
             ParameterKind::VpCount => IgvmDirectiveHeader::VpCount(place),
             ParameterKind::MemoryMap => IgvmDirectiveHeader::MemoryMap(place),
             ParameterKind::DeviceTree => IgvmDirectiveHeader::DeviceTree(place),
+            ParameterKind::CommandLine => IgvmDirectiveHeader::CommandLine(place),
         });
     }
 }

@@ -286,7 +286,7 @@ impl Partition {
             register::GUEST_CRASH_P0..register::GUEST_CRASH_CTL => {
                 self.crash[(name - register::GUEST_CRASH_P0) as usize] = value;
             }
-            register::GUEST_CRASH_CTL => self.report_crash(machine, vp),
+            register::GUEST_CRASH_CTL => self.report_crash(machine, vp, value),
             register::VP_ASSIST_PAGE => self.vp(vp)?.vp_assist_page = value,
             register::REGISTER_PAGE if self.config.has_lower => self.vp(vp)?.register_page = value,
             register::REFERENCE_TSC => self.set_reference_tsc(machine, value),
@@ -318,14 +318,24 @@ impl Partition {
     }
 
     /// TLFS, "Guest Crash Enlightenment Interface": the kernel says that it dies.
-    fn report_crash(&mut self, machine: &mut impl Machine, vp: u32) {
+    /// TLFS, "Guest Crash Enlightenments": with a message, P3 and P4 are its address and length.
+    fn report_crash(&mut self, machine: &mut impl Machine, vp: u32, control: u64) {
         let mut line = Line::new("guest-crash").number("vp", vp.into());
         for (name, value) in ["p0", "p1", "p2", "p3", "p4"].into_iter().zip(self.crash) {
             line = line.hex(name, value);
         }
+        let mut message = [0; CRASH_MESSAGE_BYTES_MAX];
+        let [.., address, length] = self.crash;
+        let message = &mut message[..length.min(CRASH_MESSAGE_BYTES_MAX as u64) as usize];
+        if control & CRASH_NOTIFY_MESSAGE != 0 && machine.read(address, message).is_ok() {
+            line = line.text("message", core::str::from_utf8(message).unwrap_or("no text"));
+        }
         machine.report(line.end());
     }
 }
+
+/// Of a crash's message, what goes into the report.
+const CRASH_MESSAGE_BYTES_MAX: usize = 256;
 
 const CRASH_NOTIFY_MESSAGE: u64 = 1 << 62;
 const CRASH_NOTIFY: u64 = 1 << 63;

@@ -43,7 +43,6 @@ pub use last::LastBuild;
 pub use schedule::{DAMAGE_LIMIT, Forecast, discard, execute, forecast};
 pub use sources::check_offline;
 pub use tools::Tools;
-pub use uki::image_arch;
 
 /// What every step may use.
 pub struct Context {

@@ -47,6 +47,8 @@ impl Fit {
         let tables = of(&[
             Role::DeviceTree,
             Role::CommandLine,
+            Role::Shim,
+            Role::ShimPlan,
             Role::BootParams,
             Role::PageTables,
             Role::SegmentTable,

@@ -12,6 +12,7 @@ pub mod fit;
 mod hex;
 pub mod policy;
 mod reset;
+pub mod shim;
 pub mod start;
 mod x86_64;
 
@@ -41,6 +42,8 @@ pub struct Image<'a> {
     pub command_line: &'a str,
     pub kernel: KernelPart<'a>,
     pub initramfs: Part,
+    /// What the host starts in the kernel's place; none: the kernel itself.
+    pub shim: Option<shim::Shim<'a>>,
 }
 
 /// A kind of machine that the file is for.
@@ -177,6 +180,9 @@ pub enum Role {
     BootParams,
     PageTables,
     SegmentTable,
+    /// The boot shim, and what it is told.
+    Shim,
+    ShimPlan,
     /// Where the kernel finds the two pages below.
     ConfidentialBlob,
     Secrets,
@@ -204,6 +210,8 @@ pub enum ParameterKind {
     MemoryMap,
     /// The host's description of the machine as a blob.
     DeviceTree,
+    /// Options for the command line, a text with its NUL.
+    CommandLine,
 }
 
 /// Registers that the first processor begins with; the others are as after a reset.
@@ -266,13 +274,25 @@ pub fn layout(
     if let (Arch::Aarch64, Some(&platform)) = (image.arch, foreign) {
         return Err(IgvmError::PlatformArch { platform });
     }
-    let mut layout = match image.arch {
-        Arch::X86_64 => x86_64::layout(image, device_tree),
-        Arch::Aarch64 => aarch64::layout(image, device_tree),
-    }?;
+    let mut layout = match &image.shim {
+        None => direct(image, device_tree)?,
+        Some(shim) => {
+            let base = shim::base(&image.memory)?;
+            let rest = Image { memory: shim::remaining(&image.memory, base), ..image.clone() };
+            shim::wrap(image, shim, base, direct(&rest, device_tree)?)?
+        }
+    };
     layout.regions.sort_by(|a, b| (a.gpa, &a.platforms).cmp(&(b.gpa, &b.platforms)));
     layout.assert_disjoint();
     Ok(layout)
+}
+
+/// Whatever the kernel needs that the host starts.
+fn direct(image: &Image<'_>, device_tree: impl FnOnce(Range<u64>) -> Vec<u8>) -> Result<Layout, IgvmError> {
+    match image.arch {
+        Arch::X86_64 => x86_64::layout(image, device_tree),
+        Arch::Aarch64 => aarch64::layout(image, device_tree),
+    }
 }
 
 impl Layout {

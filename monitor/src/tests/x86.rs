@@ -42,6 +42,15 @@ fn msrs() {
     msr::write(&mut partition, &mut fake, 0, 0x4000_0103, 0x99).unwrap();
     msr::write(&mut partition, &mut fake, 0, 0x4000_0105, 1 << 63).unwrap();
     assert!(fake.reported(&["guest-crash", "\"p3\":\"0x99\""]), "{:?}", fake.lines);
+    // With a message, which may lie where nothing is, or be longer than memory.
+    fake.write(RAM_START + 0x6000, b"so long").unwrap();
+    for (address, length) in [(RAM_START + 0x6000, 7), (u64::MAX, u64::MAX), (RAM_END - 8, 9)] {
+        msr::write(&mut partition, &mut fake, 0, 0x4000_0103, address).unwrap();
+        msr::write(&mut partition, &mut fake, 0, 0x4000_0104, length).unwrap();
+        msr::write(&mut partition, &mut fake, 0, 0x4000_0105, 3 << 62).unwrap();
+    }
+    assert!(fake.reported(&["guest-crash", "\"message\":\"so long\""]), "{:?}", fake.lines);
+    assert_eq!(fake.lines.iter().filter(|line| line.contains("message")).count(), 1);
 }
 
 #[test]

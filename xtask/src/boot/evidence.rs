@@ -58,6 +58,8 @@ pub struct Evidence {
     pub vmbus_connection: Option<u64>,
     /// The monitor's word for how the guest ended.
     pub end: Option<String>,
+    /// Why the boot shim did not start the kernel.
+    pub shim: Option<String>,
     /// The monitor's own trouble.
     pub monitor_error: Option<String>,
     /// Things asked for that the monitor doesn't have: kind and number.
@@ -190,6 +192,10 @@ fn read_report(evidence: &mut Evidence, line: &Value) {
             evidence.counts = Some(line.clone());
         }
         "lower-level" => evidence.lower_counts = Some(line.clone()),
+        // "VTLSHIM" (shim/src/main.rs).
+        "guest-crash" if hex("p0") == Some(u64::from_le_bytes(*b"VTLSHIM\0")) => {
+            evidence.shim = Some(text("message").to_string());
+        }
         "self-test" => evidence.self_test = Some(line.clone()),
         "error" => evidence.monitor_error = Some(text("what").to_string()),
         "monitor-panic" | "monitor-fault" | "unexpected-exit" => {

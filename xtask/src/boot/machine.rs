@@ -103,7 +103,7 @@ pub fn host(arch: Arch, cpus: u32, memory_bytes: u64, command_line: &str) -> Res
     };
     let mmio = machine.vmbus.iter().flat_map(|vmbus| &vmbus.mmio);
     Ok(Host {
-        arch: crate::execute::image_arch(arch),
+        arch: arch.into(),
         memory: std::iter::once(0..memory_bytes).collect(),
         mmio: mmio.map(|range| range.base..range.base + range.size).collect(),
         vps: cpus,

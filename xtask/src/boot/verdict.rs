@@ -50,6 +50,8 @@ pub struct Diagnosis {
 pub enum Code {
     QemuFailed,
     MonitorFailed,
+    /// The boot shim did not start the kernel.
+    ShimRefused,
     /// A VTL2 kernel with XSAVE.
     XsavePanic,
     /// MSHV without Hyper-V below.
@@ -173,6 +175,9 @@ fn trouble(question: &Question, evidence: &Evidence, ended: &Ended) -> Option<Di
             );
         }
         return say(Code::MonitorFailed, format!("the monitor gave up: {error}"), None);
+    }
+    if let Some(reason) = &evidence.shim {
+        return say(Code::ShimRefused, format!("the boot shim did not start the kernel: {reason}"), None);
     }
     if let Some(panic) =
         evidence.panic.as_deref().filter(|panic| panic.starts_with("XSAVE has to be disabled"))

@@ -3,8 +3,8 @@
 use std::{
     ffi::OsStr,
     fs::{self, File},
-    io::{self, Read as _},
-    ops::Range,
+    io::{self, Read as _, Seek as _},
+    path::Path,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -12,15 +12,16 @@ use image::{
     igvm::{
         GuestPolicy, Image, Layout, PlatformKind,
         fit::{self, Fit},
+        shim::Shim,
     },
     uki::{KernelPart, Part},
 };
 use serde_json::json;
+use sha2::{Digest as _, Sha384};
 
 use super::{
     payload::{cargo, run},
     run::Job,
-    uki::image_arch,
 };
 use crate::{
     member::member,
@@ -36,7 +37,7 @@ const PROGRAM: &str = "vtlforge-igvm";
 /// The step's inputs, and the artifacts that they are, as the map of origins names them.
 const KERNEL: (&str, &str) = ("kernel", "kernel");
 const INITRAMFS: (&str, &str) = ("initramfs", "initramfs.cpio.zst");
-const SOURCES: [(&str, &str); 2] = [KERNEL, INITRAMFS];
+const SHIM: (&str, &str) = ("shim", "boot-shim");
 
 /// What the step's action says.
 pub struct Wanted<'a> {
@@ -53,8 +54,9 @@ pub fn pack(job: &Job, wanted: &Wanted) -> Result<Vec<(&'static str, OutputKind)
     let layout = layout(job, wanted, &machine, &head)?;
     check_fit(job, wanted, &layout, &head)?;
 
+    let sources = [KERNEL, INITRAMFS, SHIM].into_iter().filter(|(role, _)| job.inputs.contains_key(*role));
     let sources: serde_json::Map<_, _> =
-        SOURCES.map(|(role, name)| (name.to_string(), json!(job.input(role)))).into_iter().collect();
+        sources.map(|(role, name)| (name.to_string(), json!(job.input(role)))).collect();
     let names: Vec<&'static str> = wanted.igvm.platforms.iter().filter_map(|kind| kind.corim()).collect();
     let corims: serde_json::Map<_, _> = wanted
         .igvm
@@ -86,17 +88,18 @@ fn layout(job: &Job, wanted: &Wanted, machine: &fdt::machine::Machine, head: &[u
         Ok(Part { source: name.to_string(), length_bytes: job.size_bytes(role)? })
     };
     let image = Image {
-        arch: image_arch(wanted.arch),
+        arch: wanted.arch.into(),
         platforms: wanted.igvm.platforms.iter().map(|platform| platform_kind(*platform)).collect(),
         policy: match wanted.igvm.policy {
             IgvmPolicy::Release => GuestPolicy::Release,
             IgvmPolicy::Debug => GuestPolicy::Debug,
         },
         shared_gpa_boundary: wanted.igvm.shared_gpa_boundary.map(|address| address.0),
-        memory: memory(machine),
+        memory: device_tree::own_memory(machine),
         command_line: wanted.command_line,
         kernel: KernelPart { head, part: part(KERNEL)? },
         initramfs: part(INITRAMFS)?,
+        shim: shim(job, wanted, head)?,
     };
     let mut invalid = None;
     let layout = image::igvm::layout(&image, |initramfs| {
@@ -113,6 +116,32 @@ fn layout(job: &Job, wanted: &Wanted, machine: &fdt::machine::Machine, head: &[u
     layout.context(
         "the IGVM file can't be laid out\n  hint: `device-tree.memory` of the profile is VTL2's memory",
     )
+}
+
+/// The boot shim, where the step has one, with what it is to see to.
+fn shim<'a>(job: &Job, wanted: &'a Wanted, head: &[u8]) -> Result<Option<Shim<'a>>> {
+    if !job.inputs.contains_key(SHIM.0) {
+        return Ok(None);
+    }
+    let kernel = image::igvm::shim::kernel_bytes(wanted.arch.into(), head, job.size_bytes("kernel")?);
+    Ok(Some(Shim {
+        part: Part { source: SHIM.1.to_string(), length_bytes: job.size_bytes(SHIM.0)? },
+        kernel_digest: sha384(job.input("kernel"), kernel.start)?,
+        initramfs_digest: sha384(job.input("initramfs"), 0)?,
+        host_options: &wanted.igvm.host_options,
+    }))
+}
+
+/// Digest of a file from this byte on.
+fn sha384(path: &Path, start: u64) -> Result<[u8; 48]> {
+    let mut digest = Sha384::new();
+    let mut read = || -> io::Result<()> {
+        let mut file = File::open(path)?;
+        file.seek(io::SeekFrom::Start(start))?;
+        io::copy(&mut file, &mut digest).map(drop)
+    };
+    read().with_context(|| format!("can't read {}", path.display()))?;
+    Ok(digest.finalize().into())
 }
 
 /// Fails with what takes how much if the machine's memory is too small.
@@ -155,22 +184,6 @@ fn platform_kind(platform: IgvmPlatform) -> PlatformKind {
         IgvmPlatform::SevSnp => PlatformKind::SevSnp,
         IgvmPlatform::Tdx => PlatformKind::Tdx,
     }
-}
-
-/// RAM of the machine, as neighbours that don't touch.
-fn memory(machine: &fdt::machine::Machine) -> Vec<Range<u64>> {
-    let own = machine.memory.iter().filter(|memory| !memory.below);
-    let mut ranges: Vec<Range<u64>> =
-        own.map(|memory| memory.range.base..memory.range.base.saturating_add(memory.range.size)).collect();
-    ranges.sort_by_key(|range| range.start);
-    ranges.dedup_by(|next, before| {
-        let touches = next.start <= before.end;
-        if touches {
-            before.end = before.end.max(next.end);
-        }
-        touches
-    });
-    ranges
 }
 
 /// Builds the program if it isn't built, and runs it.

@@ -47,7 +47,13 @@ pub fn check(context: &Context, step: &Step, work: &WorkDir, record: &StepRecord
 
 /// Steps that run foreign programs which know paths; the others write bytes of ours.
 fn builds(action: &Action) -> bool {
-    matches!(action, Action::BuildKernel { .. } | Action::BuildPayload { .. } | Action::ResolveKconfig { .. })
+    matches!(
+        action,
+        Action::BuildKernel { .. }
+            | Action::BuildPayload { .. }
+            | Action::BuildShim { .. }
+            | Action::ResolveKconfig { .. }
+    )
 }
 
 /// What an output must not tell.

@@ -1,4 +1,4 @@
-//! VendorCrates, BuildPayload and BuildMonitor: a program for the guest, static, from the crates its lock file names.
+//! VendorCrates, BuildPayload, BuildMonitor and BuildShim: a program for the guest, static, from the crates its lock file names.
 
 use std::{
     ffi::OsString,
@@ -51,14 +51,35 @@ pub fn build(
     features: &[String],
     rust: &RustFrom,
 ) -> Result<Vec<(&'static str, OutputKind)>> {
-    compile(job, &Program { arch, package, binary, features, flags: &["-Ctarget-feature=+crt-static"] }, rust)
+    let flags = &["-Ctarget-feature=+crt-static"];
+    compile(job, &Program { arch, package, binary, features, flags, environment: &[] }, rust)
 }
 
 /// The monitor: no C library, no system below it, and so where its linker script puts it.
 pub fn build_monitor(job: &Job, arch: Arch, rust: &RustFrom) -> Result<Vec<(&'static str, OutputKind)>> {
-    let flags = &["-Crelocation-model=static"];
-    compile(job, &Program { arch, package: "monitor", binary: "monitor", features: &[], flags }, rust)
+    let (package, binary) = ("monitor", "monitor");
+    compile(job, &Program { arch, package, binary, features: &[], flags: BARE, environment: &[] }, rust)
 }
+
+/// The boot shim: as the monitor, at the address that the file gives it.
+pub fn build_shim(
+    job: &Job,
+    arch: Arch,
+    base: u64,
+    rust: &RustFrom,
+) -> Result<Vec<(&'static str, OutputKind)>> {
+    let (package, binary) = ("boot-shim", "boot-shim");
+    let environment = &[("SHIM_BASE", format!("{base:#x}"))];
+    let mut outputs =
+        compile(job, &Program { arch, package, binary, features: &[], flags: BARE, environment }, rust)?;
+    let objcopy = objcopy(job, arch)?;
+    run(job, &objcopy.args(["--output-target=binary", "program", "shim"]))?;
+    outputs.push(("shim", OutputKind::File));
+    Ok(outputs)
+}
+
+/// No system below, and so where the linker script puts it.
+const BARE: &[&str] = &["-Crelocation-model=static"];
 
 /// A program of a crate, and how it is compiled beside what holds for all.
 struct Program<'a> {
@@ -67,10 +88,12 @@ struct Program<'a> {
     binary: &'a str,
     features: &'a [String],
     flags: &'a [&'a str],
+    /// For its build script.
+    environment: &'a [(&'a str, String)],
 }
 
 fn compile(job: &Job, program: &Program, rust: &RustFrom) -> Result<Vec<(&'static str, OutputKind)>> {
-    let &Program { arch, package, binary, flags, .. } = program;
+    let &Program { arch, package, binary, flags, environment, .. } = program;
     let place = Place::of(job)?;
     let target = match rust {
         RustFrom::Toolchain { target } | RustFrom::Debian { target } => target.as_str(),
@@ -84,6 +107,9 @@ fn compile(job: &Job, program: &Program, rust: &RustFrom) -> Result<Vec<(&'stati
         .arg(format!("--jobs={}", job.context.jobs));
     command = place.settings(job, command, program, target, rust)?;
     command = command.env("CARGO_ENCODED_RUSTFLAGS", rustflags(job, &place, flags, rust)?);
+    for (name, value) in environment {
+        command = command.env(name, value);
+    }
     run(job, &command)?;
     crates::write(job, &place.metadata(job, program, target, rust)?, package)?;
 
@@ -268,19 +294,22 @@ fn rustflags(job: &Job, place: &Place, flags: &[&str], rust: &RustFrom) -> Resul
 
 /// The program for the image without debug information, and that information beside it, linked to it by the build id.
 fn split_debug_info(job: &Job, arch: Arch, program: &Path) -> Result<()> {
+    let objcopy = objcopy(job, arch)?;
+    run(job, &objcopy.clone().arg("--only-keep-debug").arg(program).arg("program.debug"))?;
+    let strip = objcopy.args(["--strip-all", "--add-gnu-debuglink=program.debug"]);
+    run(job, &strip.arg(program).arg("program"))?;
+    if !job.out("program").exists() {
+        bail!("objcopy made no program");
+    }
+    Ok(())
+}
+
+/// The architecture's own, in the folder of outputs.
+fn objcopy(job: &Job, arch: Arch) -> Result<Command> {
     let host = job.context.tools.host();
     let name = format!("{}objcopy", cross_prefix(host.arch, arch));
     let objcopy = host.find(&name).with_context(|| format!("{name} is not installed"))?;
-    let objcopy = || host.command(&objcopy).directory(job.work.out());
-    run(job, &objcopy().arg("--only-keep-debug").arg(program).arg("program.debug"))?;
-    run(
-        job,
-        &objcopy().args(["--strip-all", "--add-gnu-debuglink=program.debug"]).arg(program).arg("program"),
-    )?;
-    if !job.out("program").exists() {
-        bail!("{name} made no program");
-    }
-    Ok(())
+    Ok(host.command(&objcopy).directory(job.work.out()))
 }
 
 pub fn run(job: &Job, command: &Command) -> Result<()> {

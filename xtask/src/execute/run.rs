@@ -236,6 +236,7 @@ fn dispatch(job: &Job) -> Result<Vec<(&'static str, OutputKind)>> {
             payload::build(job, *arch, package, binary, features, rust)
         }
         Action::BuildMonitor { arch, rust } => payload::build_monitor(job, *arch, rust),
+        Action::BuildShim { arch, base, rust } => payload::build_shim(job, *arch, *base, rust),
         Action::PackInitramfs { entries, compression_level } => {
             initramfs::pack(job, entries, *compression_level)
         }

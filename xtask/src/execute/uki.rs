@@ -21,7 +21,7 @@ pub fn build(
         Ok(Part { source: role.to_string(), length_bytes: job.size_bytes(role)? })
     };
     let uki = Uki {
-        arch: image_arch(arch),
+        arch: arch.into(),
         stub: &stub,
         os_release: &os_release(profile, release.trim()),
         cmdline: command_line,
@@ -47,11 +47,4 @@ fn os_release(profile: &str, release: &str) -> String {
     format!(
         "ID=vtlforge\nNAME=vtlforge\nPRETTY_NAME=\"vtlforge {profile} (Linux {release})\"\nVERSION_ID={release}\nIMAGE_ID={profile}\n"
     )
-}
-
-pub fn image_arch(arch: Arch) -> image::Arch {
-    match arch {
-        Arch::X86_64 => image::Arch::X86_64,
-        Arch::Aarch64 => image::Arch::Aarch64,
-    }
 }

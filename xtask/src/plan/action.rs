@@ -51,6 +51,9 @@ pub enum Action {
     BuildPayload { arch: Arch, package: String, binary: String, features: Vec<String>, rust: RustFrom },
     /// The program that stands in for Hyper-V when an image is booted here. `crate`, `rust` → as above
     BuildMonitor { arch: Arch, rust: RustFrom },
+    /// What a VTL2 host starts before the kernel, to lie at this address. `crate`, `vendor`, `rust` → as above,
+    /// and `shim`, the program as it lies in memory
+    BuildShim { arch: Arch, base: u64, rust: RustFrom },
     /// → `initramfs.cpio.zst`
     PackInitramfs { entries: BTreeMap<String, InitramfsEntry>, compression_level: u8 },
     /// `stub`, `kernel`, `release`, `initramfs` → `uki.efi`
@@ -136,6 +139,7 @@ impl Action {
             Action::VendorCrates { .. } => "vendor-crates",
             Action::BuildPayload { .. } => "build-payload",
             Action::BuildMonitor { .. } => "build-monitor",
+            Action::BuildShim { .. } => "build-shim",
             Action::PackInitramfs { .. } => "pack-initramfs",
             Action::BuildUki { .. } => "build-uki",
             Action::PackIgvm { .. } => "pack-igvm",
@@ -166,7 +170,7 @@ impl Action {
             Action::FetchDeb(_) | Action::FetchUrl { .. } | Action::FetchGit { .. } => (1, ""),
             Action::ExtractMember { .. } | Action::UnpackSource { .. } | Action::UnpackDebs => (1, ""),
             Action::ResolveKconfig { .. } | Action::BuildKernel { .. } => (1, ""),
-            Action::VendorCrates { .. } => (1, ""),
+            Action::VendorCrates { .. } | Action::BuildShim { .. } => (1, ""),
             Action::BuildPayload { .. } | Action::BuildMonitor { .. } => (2, ""),
             Action::EmitDtb { .. } => (2, env!("VTLFORGE_FDT_CODE")),
             Action::PackInitramfs { .. }
@@ -195,6 +199,7 @@ impl Action {
             | Action::ResolveKconfig { .. }
             | Action::BuildPayload { .. }
             | Action::BuildMonitor { .. }
+            | Action::BuildShim { .. }
             | Action::PackIgvm { .. } => Weight::OneCore,
             Action::BuildKernel { .. } => Weight::AllCores,
         }

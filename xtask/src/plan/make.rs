@@ -10,10 +10,11 @@ use crate::{
     digest::canonical_json,
     kernel::Composed,
     profile::{
-        FileMode,
+        FileMode, device_tree,
         spec::Spec,
         types::{
-            Arch, CargoBuild, CargoSource, DebPin, Firmware, GitSource, IgvmPolicy, KernelSource, Pin, Recipe,
+            Arch, CargoBuild, CargoSource, DebPin, Firmware, GitSource, IgvmEntry, IgvmPolicy, KernelSource,
+            Pin, Recipe,
         },
     },
 };
@@ -31,6 +32,8 @@ pub struct HostFacts {
     pub arch: Arch,
     /// How each architecture's payload gets its compiler and standard library.
     pub rust: BTreeMap<Arch, RustWay>,
+    /// The same for programs that have no system below.
+    pub bare: BTreeMap<Arch, RustWay>,
 }
 
 #[derive(Clone, Debug)]
@@ -338,12 +341,31 @@ impl Maker<'_> {
             command_line: spec.kernel.command_line.clone(),
             igvm: spec.igvm.clone()?,
         };
-        let inputs: Inputs = [
+        let mut inputs: Inputs = [
             ("kernel".to_string(), output(kernel, "kernel")),
             ("initramfs".to_string(), output(initramfs, "initramfs.cpio.zst")),
         ]
         .into();
+        if spec.igvm.as_ref().is_some_and(|igvm| igvm.entry == IgvmEntry::Shim) {
+            let machine = device_tree::describe(spec.arch, spec.vtl, described, &spec.kernel.command_line);
+            inputs.insert("shim".to_string(), output(self.shim(spec.arch, &machine), "shim"));
+        }
         Some(self.step(format!("igvm {}", spec.name), action, inputs))
+    }
+
+    /// The boot shim, for the address that the file gives it.
+    fn shim(&mut self, arch: Arch, machine: &fdt::machine::Machine) -> usize {
+        let memory = device_tree::own_memory(machine);
+        // Memory without room for it is told of when the file is packed, with everything that needs room.
+        let base = image::igvm::shim::base(&memory).unwrap_or(2 << 20);
+        let source = Source::Folder("shim".to_string());
+        let mut inputs: Inputs = [("crate".to_string(), source)].into();
+        let vendor = Action::VendorCrates { package: "boot-shim".to_string() };
+        let vendor = self.step("vendor boot-shim".to_string(), vendor, inputs.clone());
+        inputs.insert("vendor".to_string(), output(vendor, "tree"));
+        let rust = self.rust_from(arch, self.host.bare[&arch].clone(), &mut inputs);
+        let name = format!("boot shim {} at {base:#x}", arch.name());
+        self.step(name, Action::BuildShim { arch, base, rust }, inputs)
     }
 
     /// A file that the host may look into must not be taken for one that it may not: its name says it.

@@ -16,7 +16,10 @@ use super::*;
 use crate::{
     digest::Digest,
     kernel::compose::compose_sources,
-    profile::{self, Arch, types::Firmware},
+    profile::{
+        self, Arch,
+        types::{Firmware, IgvmEntry},
+    },
 };
 
 /// Files of a project in memory, by path.
@@ -66,7 +69,7 @@ fn inputs(tree: &Tree, names: &[&str]) -> (Vec<ProfileInput>, HostFacts) {
         (Arch::X86_64, RustWay::Toolchain { target: "x86_64-unknown-linux-gnu".into() }),
         (Arch::Aarch64, RustWay::Debian { target: "aarch64-unknown-linux-gnu".into(), packages }),
     ];
-    (profiles, HostFacts { arch: Arch::X86_64, rust: rust.into() })
+    (profiles, HostFacts { arch: Arch::X86_64, rust: rust.clone().into(), bare: rust.into() })
 }
 
 fn json(plan: &Plan) -> String {
@@ -158,6 +161,7 @@ fn outputs(action: &Action) -> &'static [&'static str] {
         Action::BuildPayload { .. } | Action::BuildMonitor { .. } => {
             &["program", "program.debug", "crates.json"]
         }
+        Action::BuildShim { .. } => &["program", "program.debug", "crates.json", "shim"],
         Action::PackInitramfs { .. } => &["initramfs.cpio.zst"],
         Action::BuildUki { .. } => &["uki.efi"],
         Action::PackDisk { .. } => &["disk.raw"],
@@ -235,6 +239,24 @@ fn artifacts_follow_the_firmware() {
             assert!(names.contains(always), "{}: {always}", spec.name);
         }
     }
+}
+
+/// The boot shim is built for the place that the file gives it, and only where it is asked for.
+#[test]
+fn files_that_the_boot_shim_starts() {
+    let tree = own();
+    let (mut profiles, mut host) = inputs(&tree, &["aarch64-vtl2"]);
+    let count = |plan: &Plan| plan.steps.iter().filter(|step| step.action.kind() == "build-shim").count();
+    host.bare.clear();
+    assert_eq!(count(&make(&profiles, &host)), 0);
+    host.bare = host.rust.clone();
+    profiles[0].spec.igvm.as_mut().unwrap().entry = IgvmEntry::Shim;
+    let plan = make(&profiles, &host);
+    assert_eq!(count(&plan), 1);
+    let shim = plan.steps.iter().find(|step| step.action.kind() == "build-shim").unwrap();
+    assert_eq!(shim.name, "boot shim aarch64 at 0x200000");
+    let igvm = plan.steps.iter().find(|step| step.action.kind() == "pack-igvm").unwrap();
+    assert!(igvm.inputs.contains_key("shim"));
 }
 
 /// Booting takes a kernel, an initramfs and the monitor, one of each; no disk, and no device tree of the profile's.
@@ -317,11 +339,13 @@ fn what_a_person_sees_of_an_empty_store() {
         run    device-tree x86_64-vtl2   not built before
         run    vendor vtl2-init          not built before
         run?   payload vtl2-init x86_64  depends on vendor vtl2-init
-        run?   initramfs x86_64-vtl2     depends on payload vtl2-init x86_64
+        run    vendor paravisor          not built before
+        run?   payload paravisor x86_64  depends on vendor paravisor
+        run?   initramfs x86_64-vtl2     depends on payload paravisor x86_64, payload vtl2-init x86_64
         run?   igvm x86_64-vtl2          depends on initramfs x86_64-vtl2, kernel x86_64-vtl2
         run?   disk x86_64-vtl2          depends on device-tree x86_64-vtl2, initramfs x86_64-vtl2, kernel x86_64-vtl2
         run?   vhd x86_64-vtl2           depends on disk x86_64-vtl2
-        0 to reuse, 3 to run, 8 decided by what those make
+        0 to reuse, 4 to run, 9 decided by what those make
     "#]]
     .assert_eq(&show(&plan, &statuses, Format::Human));
     let shown: serde_json::Value = serde_json::from_str(&show(&plan, &statuses, Format::Json)).unwrap();

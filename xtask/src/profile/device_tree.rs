@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(super) use check::check;
-pub use describe::describe;
+pub use describe::{describe, own_memory};
 
 use super::scalar::{Address, ByteSize, Compatible, NodeName};
 

@@ -5,9 +5,9 @@
 use document::{Origin, Problem, Problems, list};
 
 use super::{
-    device_tree::{self, Machine},
-    spec::Spec,
-    types::{Arch, Console, DebArch, Firmware, IgvmPlatform, KernelSource, Vtl},
+    device_tree::{self, Dialect, Machine},
+    spec::{IgvmSpec, Spec},
+    types::{Arch, Console, DebArch, Firmware, IgvmEntry, IgvmPlatform, KernelSource, Vtl},
 };
 use crate::kernel::lint::{CommandLine, Got, Series, Severity, Subject, Symbols, judge};
 
@@ -338,6 +338,7 @@ fn igvm(spec: &Spec, problems: &mut Problems) {
             "name one, or remove the key",
         );
     }
+    boot_shim(spec, igvm, problems);
     let Some(boundary) = igvm.shared_gpa_boundary else { return };
     let shares = |platform: &IgvmPlatform| matches!(platform, IgvmPlatform::SevSnp | IgvmPlatform::Tdx);
     let key = "igvm.shared-gpa-boundary";
@@ -347,6 +348,48 @@ fn igvm(spec: &Spec, problems: &mut Problems) {
     } else if !boundary.0.is_power_of_two() || !(32..52).contains(&boundary.0.trailing_zeros()) {
         let reason = "the border of shared memory is one bit of an address, from bit 32 to bit 51";
         report(spec, problems, key, reason, "use 0x400000000000 (bit 46), or leave it out");
+    }
+}
+
+/// What holds for files that the boot shim starts, and for those that it doesn't.
+fn boot_shim(spec: &Spec, igvm: &IgvmSpec, problems: &mut Problems) {
+    if igvm.entry == IgvmEntry::Direct {
+        if !igvm.host_options.is_empty() {
+            let reason = "a kernel that the host starts takes no options from it";
+            report(
+                spec,
+                problems,
+                "igvm.host-options",
+                reason,
+                "remove it, or start the boot shim with `entry: shim`",
+            );
+        }
+        return;
+    }
+    if igvm.platforms != [IgvmPlatform::VsmIsolation] {
+        let reason = "the boot shim is for Hyper-V's own isolation alone";
+        report(
+            spec,
+            problems,
+            "igvm.entry",
+            reason,
+            "use `direct`, or leave `vsm-isolation` as the only platform",
+        );
+    }
+    if spec.device_tree.as_ref().is_some_and(|tree| tree.dialect != Dialect::Mainline) {
+        let reason = "the boot shim writes device trees of dialect `mainline`";
+        report(spec, problems, "device-tree.dialect", reason, "use `mainline`, or `igvm.entry: direct`");
+    }
+    for (index, option) in igvm.host_options.iter().enumerate() {
+        if option.contains('=') || option == "--" {
+            let reason = "the host may add an option or not, whatever its value; what stands here is the option's name";
+            report(spec, problems, &format!("igvm.host-options.{index}"), reason, "write the name alone");
+        }
+    }
+    let bytes: usize = igvm.host_options.iter().map(|option| option.len() + 1).sum();
+    if bytes > image::igvm::shim::HOST_OPTIONS_MAX {
+        let reason = "the boot shim has room for 2048 bytes of names";
+        report(spec, problems, "igvm.host-options", reason, "name fewer");
     }
 }
 

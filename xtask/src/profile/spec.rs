@@ -17,8 +17,8 @@ use super::{
     rules,
     scalar::{Address, ByteSize, Name},
     types::{
-        Arch, Console, Firmware, Igvm, IgvmPlatform, IgvmPolicy, Kernel, KernelSource, Pin, Profile, Recipe,
-        Vtl,
+        Arch, Console, Firmware, Igvm, IgvmEntry, IgvmPlatform, IgvmPolicy, Kernel, KernelSource, Pin,
+        Profile, Recipe, Vtl,
     },
 };
 use crate::kernel::lint::Rules;
@@ -116,6 +116,8 @@ pub struct ReleaseSpec {
 #[serde(rename_all = "kebab-case")]
 pub struct IgvmSpec {
     pub platforms: Vec<IgvmPlatform>,
+    pub entry: IgvmEntry,
+    pub host_options: Vec<String>,
     pub policy: IgvmPolicy,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shared_gpa_boundary: Option<Address>,
@@ -249,6 +251,8 @@ impl Resolver<'_, '_> {
         let igvm = igvm.unwrap_or_default();
         Some(IgvmSpec {
             platforms: igvm.platforms.unwrap_or_else(|| vec![IgvmPlatform::VsmIsolation]),
+            entry: igvm.entry.unwrap_or(IgvmEntry::Direct),
+            host_options: igvm.host_options.into_iter().flatten().map(|option| option.to_string()).collect(),
             policy: igvm.policy.unwrap_or(IgvmPolicy::Release),
             shared_gpa_boundary: igvm.shared_gpa_boundary,
             reserve: igvm.reserve.unwrap_or(default::IGVM_RESERVE),

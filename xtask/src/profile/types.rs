@@ -56,6 +56,15 @@ impl Arch {
     }
 }
 
+impl From<Arch> for image::Arch {
+    fn from(arch: Arch) -> image::Arch {
+        match arch {
+            Arch::X86_64 => image::Arch::X86_64,
+            Arch::Aarch64 => image::Arch::Aarch64,
+        }
+    }
+}
+
 /// Hyper-V Virtual Trust Level (TLFS, chapter "Virtual Secure Mode"): 0 is a normal guest, 2 the paravisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(try_from = "u8", into = "u8")]
@@ -225,10 +234,25 @@ pub struct Igvm {
     /// Where memory begins that confidential guests share, a power of two; without it bit 46 for `sev-snp` and bit
     /// 47 for `tdx`.
     pub shared_gpa_boundary: Option<Address>,
+    /// What the host starts. Without it `direct`.
+    pub entry: Option<IgvmEntry>,
+    /// Names of options that the host may add to the kernel's command line, with the boot shim; `"*"` is all. Without it
+    /// none.
+    pub host_options: Option<Vec<KernelOption>>,
     /// Memory to be kept free for the kernel's own work and the payload's: the build fails if it isn't there.
     pub reserve: Option<ByteSize>,
     /// Security version that the measurements are endorsed for (CoRIM).
     pub security_version: Option<u32>,
+}
+
+/// What the host starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum IgvmEntry {
+    /// The kernel, told of the machine that the profile describes.
+    Direct,
+    /// The boot shim, which checks kernel and initramfs, and tells the kernel of the machine that the host describes.
+    Shim,
 }
 
 /// A kind of machine that an IGVM file is for.

@@ -20,7 +20,7 @@ use clap::{Args, ValueEnum};
 
 use super::{
     Access, Selection, Session, SessionOptions,
-    session::{DEFAULT_PROFILE, load},
+    session::{DEFAULT_PROFILE, bare_rust, load},
 };
 use crate::{
     boot::{
@@ -31,12 +31,9 @@ use crate::{
         verdict,
     },
     execute::{self, Outcomes},
-    host::{
-        qemu,
-        rust_target::{has_target, native_target},
-    },
+    host::qemu,
     plan::{self, Action, Plan, RustWay},
-    profile::{Arch, ByteSize, Project, rust_packages, types::Vtl},
+    profile::{Arch, ByteSize, Project, types::Vtl},
     report::{Event, Reporter, failure},
 };
 
@@ -348,16 +345,8 @@ fn command_line(arguments: &Boot, of_profile: &str) -> Result<String> {
     Ok(kept.chain(arguments.append.as_deref()).collect::<Vec<_>>().join(" "))
 }
 
-/// The target without a system where the toolchain has it, else the one of the payload without its library.
 fn monitor_rust(session: &Session, arch: Arch) -> Result<RustWay> {
-    let tools = &session.context.tools;
-    let bare = format!("{}-unknown-none", arch.name());
-    let native = native_target(arch);
-    let toolchain = tools.toolchain()?;
-    Ok(match [bare, native.clone()].into_iter().find(|target| has_target(&toolchain, target)) {
-        Some(target) => RustWay::Toolchain { target },
-        None => RustWay::Debian { target: native, packages: rust_packages(&Project::find()?)? },
-    })
+    bare_rust(&Project::find()?, arch, &session.context.tools)
 }
 
 fn size(path: &Path) -> Result<u64> {

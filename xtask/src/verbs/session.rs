@@ -13,13 +13,13 @@ use document::{Origin, Problem, Problems};
 use crate::{
     execute::{self, Context, Damaged, LastBuild, Outcomes, Tools},
     fetch::Location,
-    host::rust_target::{Aarch64Rust, decide, native_target},
+    host::rust_target::{Aarch64Rust, decide, has_target, native_target},
     kernel::{
         self, Composed,
         lint::{CommandLine, Finding, Series, Severity, Subject, Symbols, judge},
     },
     plan::{self, HostFacts, Plan, ProfileInput, RustWay},
-    profile::{self, Arch, Project, Spec},
+    profile::{self, Arch, Project, Spec, types::IgvmEntry},
     report::Reporter,
     store::{FileMemo, Store},
 };
@@ -249,13 +249,33 @@ fn requests_against_rules(spec: &Spec, composed: &Composed) -> Vec<Problem> {
 }
 
 fn host_facts(project: &Project, profiles: &[ProfileInput], tools: &Tools) -> Result<HostFacts> {
-    let mut rust = BTreeMap::new();
+    let (mut rust, mut bare) = (BTreeMap::new(), BTreeMap::new());
     for arch in profiles.iter().map(|profile| profile.spec.arch) {
         if let Entry::Vacant(entry) = rust.entry(arch) {
             entry.insert(rust_way(project, arch, tools)?);
         }
     }
-    Ok(HostFacts { arch: tools.host().arch, rust })
+    let has_shim = |profile: &&ProfileInput| {
+        profile.spec.igvm.as_ref().is_some_and(|igvm| igvm.entry == IgvmEntry::Shim)
+    };
+    for arch in profiles.iter().filter(has_shim).map(|profile| profile.spec.arch) {
+        if let Entry::Vacant(entry) = bare.entry(arch) {
+            entry.insert(bare_rust(project, arch, tools)?);
+        }
+    }
+    Ok(HostFacts { arch: tools.host().arch, rust, bare })
+}
+
+/// How programs without a system below are compiled: for the target without one where the toolchain has it, else for the
+/// payload's, without its library.
+pub fn bare_rust(project: &Project, arch: Arch, tools: &Tools) -> Result<RustWay> {
+    let bare = format!("{}-unknown-none", arch.name());
+    let native = native_target(arch);
+    let toolchain = tools.toolchain()?;
+    Ok(match [bare, native.clone()].into_iter().find(|target| has_target(&toolchain, target)) {
+        Some(target) => RustWay::Toolchain { target },
+        None => RustWay::Debian { target: native, packages: profile::rust_packages(project)? },
+    })
 }
 
 /// How a payload for `arch` is compiled on this machine.

@@ -123,6 +123,14 @@ fn what_keeps_a_payload_from_reporting() {
         "",
         Code::QemuFailed,
     );
+    let shim = r#"{"event":"guest-crash","p0":"0x4d4948534c5456","message":"the kernel is not it"}"#;
+    no(x86, "", shim, Code::ShimRefused);
+    assert_eq!(
+        judged(x86, "", shim, &ENDED).diagnosis.unwrap().text,
+        "the boot shim did not start the kernel: the kernel is not it"
+    );
+    // A kernel's last words are not the shim's.
+    no(x86, "", &shim.replace("0x4d", "0x4e"), Code::EarlySilence);
     let few = X86_VTL2.replace("\"cpus_online\":4", "\"cpus_online\":1");
     check(x86, &few, X86_VTL2_REPORT, Some(2), Some(Code::MissingProcessors));
 }

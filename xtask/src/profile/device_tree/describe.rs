@@ -259,3 +259,19 @@ fn aarch64(platform: &mut Aarch64, details: &DeviceTree) {
     }
     platform.pmu_ppi = details.pmu.or(platform.pmu_ppi);
 }
+
+/// RAM of the machine's own level, in ascending order, neighbours that don't touch.
+pub fn own_memory(machine: &fdt_machine::Machine) -> Vec<std::ops::Range<u64>> {
+    let own = machine.memory.iter().filter(|memory| !memory.below);
+    let mut ranges: Vec<std::ops::Range<u64>> =
+        own.map(|memory| memory.range.base..memory.range.base.saturating_add(memory.range.size)).collect();
+    ranges.sort_by_key(|range| range.start);
+    ranges.dedup_by(|next, before| {
+        let touches = next.start <= before.end;
+        if touches {
+            before.end = before.end.max(next.end);
+        }
+        touches
+    });
+    ranges
+}

@@ -57,6 +57,40 @@ fn paravisor_from_uefi() {
 }
 
 #[test]
+fn options_without_the_boot_shim() {
+    let igvm = "firmware: igvm\nigvm: {host-options: [quiet]}";
+    good().edit(PARA, "firmware: igvm", igvm).bad(expect![[r#"
+        profiles/para.yaml:5:22: a kernel that the host starts takes no options from it
+         5 | igvm: {host-options: [quiet]}
+           |                      ^
+          hint: remove it, or start the boot shim with `entry: shim`
+        1 problem"#]]);
+}
+
+#[test]
+fn boot_shim_for_other_platforms_and_with_values() {
+    let igvm =
+        "firmware: igvm\nigvm: {entry: shim, platforms: [vsm-isolation, native], host-options: [quiet, a=b]}";
+    good()
+        .edit(PARA, "firmware: igvm", igvm)
+        .edit(PARA, "hyperv-vtl2", "hyperv-vtl2\n  dialect: openhcl")
+        .bad(expect![[r#"
+            profiles/para.yaml:5:15: the boot shim is for Hyper-V's own isolation alone
+             5 | igvm: {entry: shim, platforms: [vsm-isolation, native], host-options: [quiet, a=b]}
+               |               ^
+              hint: use `direct`, or leave `vsm-isolation` as the only platform
+            profiles/para.yaml:5:79: the host may add an option or not, whatever its value; what stands here is the option's name
+             5 | igvm: {entry: shim, platforms: [vsm-isolation, native], host-options: [quiet, a=b]}
+               |                                                                               ^
+              hint: write the name alone
+            profiles/para.yaml:11:12: the boot shim writes device trees of dialect `mainline`
+             11 |   dialect: openhcl
+                |            ^
+              hint: use `mainline`, or `igvm.entry: direct`
+            3 problems"#]]);
+}
+
+#[test]
 fn guest_from_igvm() {
     good().edit(DEMO, "uefi", "igvm").bad(expect![[r#"
         profiles/demo.yaml:4:11: a VTL0 guest of generation 2 boots by UEFI only; an IGVM file would be started at VTL2
