@@ -24,7 +24,9 @@ impl Project {
             let from = harness::project().join(part);
             judge("cp", &["-r", from.to_str().unwrap(), root.to_str().unwrap()]);
         }
-        let _ = fs::remove_dir_all(root.join("recipes/vtl2-init/target"));
+        for recipe in ["vtl2-init", "paravisor"] {
+            let _ = fs::remove_dir_all(root.join("recipes").join(recipe).join("target"));
+        }
         let layer = root.join("profiles/layers/common.yaml");
         let text = fs::read_to_string(&layer).unwrap();
         let mut new_source = format!("  source: {source}\n");

@@ -66,6 +66,9 @@ fn a_guest_that_crashes_is_reported() {
     };
     check("crash", &["--vtl0", "test-guest=crash"], "vtl0-crashed", "triple fault");
     check("halt", &["--vtl0", "test-guest=halt"], "vtl0-crashed", "nothing to wake it");
+    // With the driver left out, the payload says which it is.
+    let no_driver = ["--vtl0", "test-guest", "--append", "initcall_blacklist=mshv_vtl_init"];
+    check("no-driver", &no_driver, "vtl0-failed", "CONFIG_MSHV_VTL");
     let no_init = ["--vtl0", "x86_64-vtl0", "--vtl0-append", "rdinit=/nonexistent"];
     let json = check("panic", &no_init, "vtl0-panic", "VTL0's kernel panicked: VFS: Unable to mount root fs");
     assert_eq!(json["vtl0"]["ended"], "reset", "{json:#}");

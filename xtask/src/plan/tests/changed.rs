@@ -25,7 +25,10 @@ fn with_recipe(text: &str, files: &[(&str, &str)]) -> Tree {
     tree.insert("recipes/more/recipe.yaml".into(), format!("description: More.\n{text}").into_bytes());
     tree.extend(files.iter().map(|(path, content)| (path.to_string(), content.as_bytes().to_vec())));
     let path = format!("profiles/{PROFILE}.yaml");
-    tree.get_mut(&path).unwrap().extend(b"payload:\n  recipes: [more]\n");
+    let profile = tree.get_mut(&path).unwrap();
+    let own = String::from_utf8_lossy(profile).into_owned();
+    assert!(own.contains("recipes: [paravisor]"), "{own}");
+    *profile = own.replace("recipes: [paravisor]", "recipes: [more]").into_bytes();
     tree
 }
 
