@@ -57,11 +57,12 @@ fn shown(said: &Said) -> String {
     text
 }
 
-const VERBS: [&[&str]; 28] = [
+const VERBS: [&[&str]; 29] = [
     &[],
     &["build-image"],
     &["plan"],
     &["boot"],
+    &["verify"],
     &["explain"],
     &["config"],
     &["config", "check"],

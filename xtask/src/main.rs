@@ -12,6 +12,7 @@ mod member;
 mod plan;
 mod profile;
 mod report;
+mod reproduce;
 mod signals;
 mod store;
 mod verbs;
@@ -37,6 +38,8 @@ enum Verb {
     Plan(verbs::plan::PlanVerb),
     /// Boot a profile under QEMU, at a trust level or without one, and judge what came of it
     Boot(verbs::boot::Boot),
+    /// Build a profile again from nothing, perturbed, and say where and why bytes differ
+    Verify(verbs::verify::Verify),
     /// Say where a value comes from, who asks for a kernel symbol, what a step is made from
     Explain(verbs::explain::Explain),
     /// Check, print or compare kernel configurations without building
@@ -80,6 +83,7 @@ fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::BuildImage(arguments) => verbs::build_image::run(&arguments)?,
         Verb::Plan(arguments) => verbs::plan::run(&arguments)?,
         Verb::Boot(arguments) => return verbs::boot::run(&arguments),
+        Verb::Verify(arguments) => return verbs::verify::run(&arguments),
         Verb::Explain(arguments) => verbs::explain::run(&arguments)?,
         Verb::Config(arguments) => return verbs::config::run(&arguments),
         Verb::Fdt(arguments) => return verbs::fdt::run(&arguments),

@@ -80,6 +80,24 @@ impl Plan {
         self.part(&self.closure(|number| wanted(&self.steps[number].action)))
     }
 
+    /// The part of the plan that the steps of these names need, with the artifacts that come out of it, or the names
+    /// that no step has.
+    pub fn needed_for(&self, names: &[String]) -> Result<Plan, Vec<String>> {
+        let is_known = |name: &String| self.steps.iter().any(|step| step.name == *name);
+        let unknown: Vec<String> = names.iter().filter(|name| !is_known(name)).cloned().collect();
+        if !unknown.is_empty() {
+            return Err(unknown);
+        }
+        let needed = self.closure(|number| names.contains(&self.steps[number].name));
+        let mut part = self.part(&needed);
+        let artifacts = self.artifacts.iter().filter_map(|artifact| {
+            let step = needed.iter().position(|&number| number == artifact.step)?;
+            Some(Artifact { step, ..artifact.clone() })
+        });
+        part.artifacts = artifacts.collect();
+        Ok(part)
+    }
+
     /// The part of the plan that has to come before steps accepted by `wanted`, and the number there of each step.
     pub fn before(&self, wanted: impl Fn(&Action) -> bool) -> (Plan, BTreeMap<usize, usize>) {
         let is_wanted = |number: usize| wanted(&self.steps[number].action);

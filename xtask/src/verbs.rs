@@ -15,5 +15,6 @@ pub mod release;
 pub mod schema;
 mod session;
 pub mod test;
+pub mod verify;
 
 pub use session::{Access, Selection, Session, SessionOptions};

@@ -41,6 +41,11 @@ impl KeyParts {
         &self.inputs
     }
 
+    /// Tool → its identity.
+    pub fn tools(&self) -> &BTreeMap<String, Digest> {
+        &self.tools
+    }
+
     /// In what this differs from `before`, a short phrase each.
     pub fn changes_since(&self, before: &KeyParts) -> Vec<String> {
         let mut changes = Vec::new();
