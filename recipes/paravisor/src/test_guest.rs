@@ -21,6 +21,9 @@ const STACK_END: u64 = 0x5_0000;
 /// How often it goes up and down to measure that.
 pub const ROUNDS: u32 = 2000;
 
+/// How often it asks for anything at random.
+const CALLS: u32 = 500;
+
 const INVALID_OPCODE: usize = 6;
 const GENERAL_PROTECTION: usize = 13;
 const TIMER: usize = 0x40;
@@ -94,6 +97,37 @@ global_asm!(
     "mov r8, 0x1000000",
     "vmmcall",
     "lea rdi, [rip + 16f]",
+    "call 31f",
+    // Hypercalls with whatever words, and Hyper-V's MSRs read and written with them (Marsaglia, "Xorshift RNGs", 2003).
+    "mov rbp, 0x5eed5eed",
+    "mov r10d, {calls}",
+    "21: mov rax, rbp",
+    "shl rax, 13",
+    "xor rbp, rax",
+    "mov rax, rbp",
+    "shr rax, 7",
+    "xor rbp, rax",
+    "mov rax, rbp",
+    "shl rax, 17",
+    "xor rbp, rax",
+    "mov rcx, rbp",
+    "mov rdx, rbp",
+    "ror rdx, 17",
+    "mov r8, rbp",
+    "ror r8, 31",
+    "vmmcall",
+    "mov ecx, ebp",
+    "and ecx, 0x1ff",
+    "or ecx, 0x40000000",
+    "rdmsr",
+    "mov eax, ebp",
+    "mov rdx, rbp",
+    "shr rdx, 32",
+    "wrmsr",
+    "dec r10d",
+    "jnz 21b",
+    "mov eax, {calls}",
+    "lea rdi, [rip + 22f]",
     "call 31f",
     // The timer: on, vector 0x40, undivided, twenty million nanoseconds.
     "mov ecx, 0x80f",
@@ -223,10 +257,12 @@ global_asm!(
     "17: .asciz \"ticks \"",
     "18: .asciz \"round-trips-tsc \"",
     "19: .asciz \"plain-exits-tsc \"",
+    "22: .asciz \"random-calls \"",
     "20: .skip 16, 0",
     "vtl0_guest_end:",
     ".popsection",
     rounds = const ROUNDS,
+    calls = const CALLS,
 );
 
 unsafe extern "C" {
