@@ -220,6 +220,17 @@ pub fn syndrome() -> (u64, u64) {
     (syndrome, address)
 }
 
+/// Whether WFI comes to the monitor (HCR_EL2, TWI).
+pub fn trap_sleep(is_trapped: bool) {
+    const TWI: u64 = 1 << 13;
+    let value: u64;
+    // SAFETY: a register is read.
+    unsafe { asm!("mrs {}, hcr_el2", out(reg) value, options(nomem, nostack)) };
+    let value = if is_trapped { value | TWI } else { value & !TWI };
+    // SAFETY: a register of this processor's that only matters to the guest.
+    unsafe { asm!("msr hcr_el2, {}", "isb", in(reg) value, options(nomem, nostack)) };
+}
+
 /// Page of the guest's physical address space that an access to memory failed on, and the offset in it.
 pub fn fault_address() -> u64 {
     let (page, address): (u64, u64);

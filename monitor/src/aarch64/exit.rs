@@ -51,6 +51,7 @@ impl Frame {
 const WFI: u64 = 0x01;
 const HVC: u64 = 0x16;
 const SMC: u64 = 0x17;
+const SLEEP: u64 = 0x01;
 const SYSTEM_REGISTER: u64 = 0x18;
 const DATA_ABORT: u64 = 0x24;
 
@@ -70,6 +71,7 @@ pub fn starting(vp: usize) -> (u64, u64) {
 /// A synchronous exception from EL1.
 pub extern "C" fn handle(frame: &mut Frame) {
     EXITS.fetch_add(1, Ordering::Relaxed);
+    interrupts::deliver();
     let (syndrome, address) = cpu::syndrome();
     match syndrome >> 26 & 0x3f {
         WFI => idle(),
@@ -79,6 +81,8 @@ pub extern "C" fn handle(frame: &mut Frame) {
             cpu::skip_instruction();
             call(frame, address + 4);
         }
+        // It would sleep while an interrupt waited for this: now there is one to wake it, or it asks again.
+        SLEEP => cpu::skip_instruction(),
         SYSTEM_REGISTER if interrupts::send(syndrome, frame) => cpu::skip_instruction(),
         DATA_ABORT if interrupts::redistributor(syndrome, frame) => cpu::skip_instruction(),
         class => {

@@ -5,9 +5,12 @@
 //! Number and state of private interrupts are in a page of the redistributor that the guest does not reach by itself, so
 //! what it does there is done for it, with the two numbers exchanged.
 
-use core::arch::asm;
+use core::{
+    arch::asm,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
-use monitor_core::json::Line;
+use monitor_core::{VPS_MAX, json::Line};
 
 use super::{
     REDISTRIBUTOR_STRIDE, REDISTRIBUTORS, cpu,
@@ -58,6 +61,7 @@ pub fn prepare() {
 
 /// An interrupt while the guest ran.
 pub extern "C" fn interrupt(_: &mut Frame) {
+    deliver();
     let number: u64;
     // SAFETY: ICC_IAR1_EL1 is read, which acknowledges the interrupt.
     unsafe { asm!("mrs {}, S3_0_C12_C12_0", "dsb sy", out(reg) number, options(nostack)) };
@@ -75,9 +79,44 @@ pub extern "C" fn interrupt(_: &mut Frame) {
         list |= IS_REAL | number << 32;
     }
     if !fill(list) {
-        report(
-            Line::new("error").text("what", "more interrupts at once than there are list registers").end(),
-        );
+        wait(list);
+    }
+}
+
+/// Interrupts of each processor that had no list register yet; 0 is none. Only their own processor uses them.
+static WAITING: [[AtomicU64; WAITING_MAX]; VPS_MAX] =
+    [const { [const { AtomicU64::new(0) }; WAITING_MAX] }; VPS_MAX];
+const WAITING_MAX: usize = 16;
+
+fn waiting() -> &'static [AtomicU64; WAITING_MAX] {
+    &WAITING[cpu::current() as usize % VPS_MAX]
+}
+
+/// Keeps an entry until the guest comes back, which it does before it sleeps.
+fn wait(entry: u64) {
+    let is_same = |slot: &&AtomicU64| slot.load(Ordering::Relaxed) == entry;
+    let free = || waiting().iter().find(|slot| slot.load(Ordering::Relaxed) == 0);
+    match waiting().iter().find(is_same).or_else(free) {
+        Some(slot) => slot.store(entry, Ordering::Relaxed),
+        None => {
+            report(Line::new("error").text("what", "more interrupts wait than there is room for").end());
+        }
+    }
+    cpu::trap_sleep(true);
+}
+
+/// Gives list registers to what waits for them: at each exit of the guest's.
+pub fn deliver() {
+    let (mut had_some, mut is_left) = (false, false);
+    for slot in waiting().iter().filter(|slot| slot.load(Ordering::Relaxed) != 0) {
+        had_some = true;
+        match fill(slot.load(Ordering::Relaxed)) {
+            true => slot.store(0, Ordering::Relaxed),
+            false => is_left = true,
+        }
+    }
+    if had_some && !is_left {
+        cpu::trap_sleep(false);
     }
 }
 
@@ -144,7 +183,7 @@ pub fn redistributor(syndrome: u64, frame: &mut Frame) -> bool {
         return false;
     };
     // Linux reads and writes words of 32 bits there.
-    if !is_described || size != 2 || vp >= monitor_core::VPS_MAX as u64 {
+    if !is_described || size != 2 || vp >= VPS_MAX as u64 {
         return false;
     }
     let place = (REDISTRIBUTORS + vp * REDISTRIBUTOR_STRIDE + PRIVATE_FRAME + offset) as *mut u32;
