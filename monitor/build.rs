@@ -1,21 +1,28 @@
-//! Linker arguments of the program for the bare machine: its own memory layout, no C start-up code or library.
+//! Linker arguments of the programs for the bare machine: their own memory layout, no C start-up code or library.
 
 fn main() {
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     let (arch, os) = (variable("CARGO_CFG_TARGET_ARCH"), variable("CARGO_CFG_TARGET_OS"));
-    let script = format!("{}/link/{arch}.ld", variable("CARGO_MANIFEST_DIR"));
-    println!("cargo::rerun-if-changed={script}");
+    println!("cargo::rerun-if-changed=link");
     println!("cargo::rerun-if-changed=build.rs");
-    let mut arguments = vec![format!("-T{script}")];
-    if os == "none" {
-        // The linker itself.
-        arguments.extend(["--build-id=none", "-zmax-page-size=4096"].map(String::from));
-    } else {
-        // A gcc, whose target has an operating system that isn't there.
-        arguments.extend(["-nostartfiles", "-nostdlib", "-static", "-no-pie"].map(String::from));
-        arguments.extend(["-Wl,--build-id=none", "-Wl,-z,max-page-size=4096"].map(String::from));
-    }
-    for argument in arguments {
-        println!("cargo::rustc-link-arg-bins={argument}");
+    // The monitor has its address; the loader is put anywhere.
+    for (program, script, linker, driver) in [
+        ("monitor", arch.as_str(), &["--no-pie"][..], &["-static", "-no-pie"][..]),
+        ("loader", "loader", &["-pie", "--no-dynamic-linker"], &["-pie", "-Wl,-pie,--no-dynamic-linker"]),
+    ] {
+        let script = format!("-T{}/link/{script}.ld", variable("CARGO_MANIFEST_DIR"));
+        let more: Vec<&str> = match os.as_str() {
+            // The linker itself.
+            "none" => ["--build-id=none", "-zmax-page-size=4096"].iter().chain(linker).copied().collect(),
+            // A gcc, whose target has an operating system that isn't there.
+            _ => ["-nostartfiles", "-nostdlib", "-Wl,--build-id=none", "-Wl,-z,max-page-size=4096"]
+                .iter()
+                .chain(driver)
+                .copied()
+                .collect(),
+        };
+        for argument in std::iter::once(script.as_str()).chain(more) {
+            println!("cargo::rustc-link-arg-bin={program}={argument}");
+        }
     }
 }

@@ -59,12 +59,15 @@ fn disks_are_sound_for_sgdisk_fsck_and_mtools() {
             "aarch64-vtl0" => &["::/EFI/BOOT/BOOTAA64.EFI"],
             _ => &[
                 "::/vtl2/kernel",
+                "::/vtl2/monitor",
                 "::/vtl2/initramfs.cpio.zst",
                 "::/vtl2/platform.dtb",
                 "::/vtl2/cmdline.txt",
             ],
         };
         let files = judge("mdir", &["-i", esp.to_str().unwrap(), "-b", "-/", "::"]);
+        let firmware = if profile.starts_with("x86_64") { "BOOTX64.EFI" } else { "BOOTAA64.EFI" };
+        assert!(files.contains(firmware), "{profile}: no {firmware} in\n{files}");
         for path in wanted {
             assert!(files.contains(path), "{profile}: no {path} in\n{files}");
         }

@@ -11,6 +11,7 @@
 //! | [`cpio`] | newc archive (initramfs) | a stream |
 //! | [`fat`] | FAT32 file system | a [`layout::Layout`] |
 //! | [`disk`] | GPT disk with its partitions' contents | a [`layout::Layout`] |
+//! | [`efi`] | EFI application made of an ELF program | bytes |
 //! | [`uki`] | unified kernel image | a [`layout::Layout`] |
 //! | [`vhd`] | footer of a fixed VHD | 512 bytes |
 //! | [`igvm`] | pages, registers and parameters of an IGVM file | an [`igvm::Layout`] |
@@ -19,6 +20,7 @@
 pub mod arch;
 pub mod cpio;
 pub mod disk;
+pub mod efi;
 pub mod fat;
 pub mod gpt;
 pub mod ident;

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cpuid;
+pub mod efi;
 pub mod guest;
 pub mod hypercall;
 pub mod json;

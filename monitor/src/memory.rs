@@ -3,13 +3,13 @@
 
 use monitor_core::{
     OutsideRam,
-    guest::{AVAILABLE, Memory, Region},
+    guest::{AVAILABLE, MEMORY_MAX, Memory, Region},
 };
 
 /// What is the guest's, and nothing of the monitor's.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ram {
-    regions: [Region; 8],
+    regions: [Region; MEMORY_MAX],
     count: usize,
     /// Where the guest's address 0 lies.
     pub base: u64,
@@ -17,7 +17,7 @@ pub struct Ram {
 
 impl Ram {
     pub const fn new() -> Ram {
-        Ram { regions: [Region { start: 0, end: 0 }; 8], count: 0, base: 0 }
+        Ram { regions: [Region { start: 0, end: 0 }; MEMORY_MAX], count: 0, base: 0 }
     }
 
     /// Adds a range; one more than there is room for is not the guest's.

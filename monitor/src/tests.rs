@@ -2,6 +2,7 @@
 
 mod calls;
 mod description;
+mod efi;
 mod hostile;
 mod lines;
 mod lower;

@@ -19,7 +19,7 @@ use serde::Serialize;
 
 pub use action::{Action, EspFile, InitramfsEntry, InitramfsNode, RustFrom, SourceFrom, Weight};
 pub use key::{KeyParts, key};
-pub use make::{HostFacts, ProfileInput, RustWay, make, make_boot, make_monitor};
+pub use make::{HostFacts, ProfileInput, RustWay, make, make_boot, make_disk, make_monitor};
 pub use show::{Format, Status, show};
 
 use crate::{

@@ -2,6 +2,7 @@
 
 mod cpio;
 mod disk;
+mod efi;
 mod fat;
 mod ident;
 mod invariants;

@@ -62,6 +62,8 @@ pub struct Evidence {
     pub shim: Option<String>,
     /// The monitor's own trouble.
     pub monitor_error: Option<String>,
+    /// What the program that firmware started from the disk had to say.
+    pub loader: Option<String>,
     /// Things asked for that the monitor doesn't have: kind and number.
     pub unimplemented: Vec<String>,
     /// The monitor's last line, with its counts.
@@ -151,6 +153,7 @@ fn read_console(evidence: &mut Evidence, line: &ConsoleLine) {
     };
     evidence.shutdown.read_console(message);
     first(&mut evidence.panic, "Kernel panic - not syncing: ");
+    first(&mut evidence.loader, "vtlforge: ");
     first(&mut evidence.wakeup_hook, "APIC: wakeup_secondary_cpu_64() replaced with ");
     first(&mut evidence.vmbus_version, "hv_vmbus: Vmbus version:");
     if let Some(json) = message.strip_prefix(READY) {

@@ -2,6 +2,7 @@
 //! kernel, initramfs and monitor are linked to, so no path needs quoting in QEMU's ways.
 
 mod aarch64;
+mod disk;
 mod x86_64;
 
 use anyhow::{Context as _, Result, bail};
@@ -19,6 +20,9 @@ pub const KERNEL: &str = "kernel";
 pub const INITRAMFS: &str = "initramfs";
 pub const MONITOR: &str = "monitor";
 pub const CONSOLE: &str = "console.log";
+/// The disk, and firmware's variables.
+pub const DISK: &str = "disk.raw";
+pub const VARIABLES: &str = "variables.fd";
 pub const REPORT: &str = "report.jsonl";
 /// A pipe into the monitor.
 pub const REQUESTS: &str = "requests";
@@ -77,6 +81,8 @@ pub fn describe(parts: &Parts) -> Result<Machine> {
     add_common(&mut machine, question, parts.gdb_port);
     Ok(machine)
 }
+
+pub use disk::describe as describe_disk;
 
 /// The machine for a guest that a host has loaded; `memory_bytes` is the guest's RAM.
 pub fn describe_loaded(

@@ -20,6 +20,9 @@ mod tests;
 /// Connection of the VMBus host for VTL2 (Linux, include/linux/hyperv.h).
 const VTL2_CONNECTION: u64 = 0x80_0074;
 
+/// The loader's words (monitor/src/loader) before it leaves firmware.
+const LOADER_SUCCESS: &str = "VTL2 by the monitor";
+
 #[derive(Clone, Debug, Serialize)]
 pub struct Verdict {
     pub ok: bool,
@@ -52,6 +55,8 @@ pub enum Code {
     MonitorFailed,
     /// The boot shim did not start the kernel.
     ShimRefused,
+    /// The program on the disk that brings the monitor into memory.
+    LoaderFailed,
     /// A VTL2 kernel with XSAVE.
     XsavePanic,
     /// MSHV without Hyper-V below.
@@ -163,6 +168,9 @@ fn trouble(question: &Question, evidence: &Evidence, ended: &Ended) -> Option<Di
             () => None,
         };
         return say(Code::QemuFailed, format!("QEMU: {complaint}"), hint);
+    }
+    if let Some(problem) = evidence.loader.as_ref().filter(|said| *said != LOADER_SUCCESS) {
+        return say(Code::LoaderFailed, format!("the disk's loader: {problem}"), None);
     }
     if let Some(error) = &evidence.monitor_error {
         if error.contains("started a processor by itself") {

@@ -29,7 +29,14 @@ pub fn parts(context: &Context, plan: &Plan, outcomes: &Outcomes, manifest: &Man
     let kernel = kernel_version(context, plan, outcomes)?;
     for number in plan.steps_of(&manifest.profile.name) {
         parts.extend(download(plan, outcomes, number));
-        if let Action::BuildPayload { .. } | Action::BuildShim { .. } = plan.steps[number].action {
+        let compiled = &plan.steps[number].action;
+        if matches!(
+            compiled,
+            Action::BuildPayload { .. }
+                | Action::BuildShim { .. }
+                | Action::BuildMonitor { .. }
+                | Action::BuildLoader { .. }
+        ) {
             parts.extend(crates(context, outcomes, number)?.into_iter().map(Part::from));
         }
     }

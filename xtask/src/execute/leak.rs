@@ -52,6 +52,8 @@ fn builds(action: &Action) -> bool {
         Action::BuildKernel { .. }
             | Action::BuildPayload { .. }
             | Action::BuildShim { .. }
+            | Action::BuildMonitor { .. }
+            | Action::BuildLoader { .. }
             | Action::ResolveKconfig { .. }
     )
 }

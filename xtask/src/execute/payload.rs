@@ -1,4 +1,5 @@
-//! VendorCrates, BuildPayload, BuildMonitor and BuildShim: a program for the guest, static, from the crates its lock file names.
+//! VendorCrates, BuildPayload, BuildMonitor, BuildShim and BuildLoader: a program for the guest, static, from the crates its
+//! lock file names.
 
 use std::{
     ffi::OsString,
@@ -80,6 +81,19 @@ pub fn build_shim(
 
 /// No system below, and so where the linker script puts it.
 const BARE: &[&str] = &["-Crelocation-model=static"];
+
+/// What UEFI starts: position-independent, and wrapped the way UEFI has programs.
+pub fn build_loader(job: &Job, arch: Arch, rust: &RustFrom) -> Result<Vec<(&'static str, OutputKind)>> {
+    let (features, flags) = (["efi".to_string()], &["-Crelocation-model=pic"]);
+    let program =
+        Program { arch, package: "monitor", binary: "loader", features: &features, flags, environment: &[] };
+    let mut outputs = compile(job, &program, rust)?;
+    let wrapped = image::efi::wrap(arch.into(), &super::run::read(&job.out("program"))?)
+        .context("can't make an EFI application of the loader")?;
+    job.write("loader.efi", &wrapped)?;
+    outputs.push(("loader.efi", OutputKind::File));
+    Ok(outputs)
+}
 
 /// A program of a crate, and how it is compiled beside what holds for all.
 struct Program<'a> {

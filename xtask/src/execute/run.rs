@@ -237,6 +237,7 @@ fn dispatch(job: &Job) -> Result<Vec<(&'static str, OutputKind)>> {
         }
         Action::BuildMonitor { arch, rust } => payload::build_monitor(job, *arch, rust),
         Action::BuildShim { arch, base, rust } => payload::build_shim(job, *arch, *base, rust),
+        Action::BuildLoader { arch, rust } => payload::build_loader(job, *arch, rust),
         Action::PackInitramfs { entries, compression_level } => {
             initramfs::pack(job, entries, *compression_level)
         }

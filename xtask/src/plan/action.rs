@@ -54,6 +54,9 @@ pub enum Action {
     /// What a VTL2 host starts before the kernel, to lie at this address. `crate`, `vendor`, `rust` → as above,
     /// and `shim`, the program as it lies in memory
     BuildShim { arch: Arch, base: u64, rust: RustFrom },
+    /// The program that UEFI starts from the disk of a VTL2 profile, which brings the monitor and its guest into memory.
+    /// `crate`, `vendor`, `rust` → `loader.efi`, and what it is made of: `program`, `program.debug`, `crates.json`
+    BuildLoader { arch: Arch, rust: RustFrom },
     /// → `initramfs.cpio.zst`
     PackInitramfs { entries: BTreeMap<String, InitramfsEntry>, compression_level: u8 },
     /// `stub`, `kernel`, `release`, `initramfs` → `uki.efi`
@@ -140,6 +143,7 @@ impl Action {
             Action::BuildPayload { .. } => "build-payload",
             Action::BuildMonitor { .. } => "build-monitor",
             Action::BuildShim { .. } => "build-shim",
+            Action::BuildLoader { .. } => "build-loader",
             Action::PackInitramfs { .. } => "pack-initramfs",
             Action::BuildUki { .. } => "build-uki",
             Action::PackIgvm { .. } => "pack-igvm",
@@ -172,6 +176,7 @@ impl Action {
             Action::ResolveKconfig { .. } | Action::BuildKernel { .. } => (1, ""),
             Action::VendorCrates { .. } | Action::BuildShim { .. } => (1, ""),
             Action::BuildPayload { .. } | Action::BuildMonitor { .. } => (2, ""),
+            Action::BuildLoader { .. } => (1, env!("VTLFORGE_IMAGE_CODE")),
             Action::EmitDtb { .. } => (2, env!("VTLFORGE_FDT_CODE")),
             Action::PackInitramfs { .. }
             | Action::BuildUki { .. }
@@ -200,6 +205,7 @@ impl Action {
             | Action::BuildPayload { .. }
             | Action::BuildMonitor { .. }
             | Action::BuildShim { .. }
+            | Action::BuildLoader { .. }
             | Action::PackIgvm { .. } => Weight::OneCore,
             Action::BuildKernel { .. } => Weight::AllCores,
         }

@@ -68,6 +68,19 @@ pub fn make_boot(profile: &ProfileInput, host: &HostFacts, rust: RustWay) -> Pla
     maker.plan
 }
 
+/// The disk of one profile, and what it is made of.
+pub fn make_disk(profile: &ProfileInput, host: &HostFacts) -> Plan {
+    let mut maker =
+        Maker { host, plan: Plan { steps: Vec::new(), artifacts: Vec::new() }, known: HashMap::new() };
+    let spec = &profile.spec;
+    let kernel = maker.kernel(spec, &profile.composed);
+    let device_tree = maker.device_tree(spec);
+    let initramfs = maker.initramfs(spec);
+    let uki = (spec.firmware == Firmware::Uefi).then(|| maker.uki(spec, kernel, initramfs));
+    maker.disk(spec, kernel, initramfs, device_tree, uki);
+    maker.plan
+}
+
 /// The monitor alone.
 pub fn make_monitor(arch: Arch, host: &HostFacts, rust: RustWay) -> Plan {
     let mut maker =
@@ -282,9 +295,25 @@ impl Maker<'_> {
     }
 
     fn monitor(&mut self, arch: Arch, way: RustWay) -> usize {
-        let mut inputs: Inputs = [("crate".to_string(), Source::Folder("monitor".to_string()))].into();
-        let rust = self.rust_from(arch, way, &mut inputs);
+        let (inputs, rust) = self.bare_inputs(arch, way);
         self.step(format!("monitor {}", arch.name()), Action::BuildMonitor { arch, rust }, inputs)
+    }
+
+    /// What UEFI starts, of the same crate.
+    fn loader(&mut self, arch: Arch, way: RustWay) -> usize {
+        let (inputs, rust) = self.bare_inputs(arch, way);
+        self.step(format!("loader {}", arch.name()), Action::BuildLoader { arch, rust }, inputs)
+    }
+
+    fn bare_inputs(&mut self, arch: Arch, way: RustWay) -> (Inputs, RustFrom) {
+        let source = Source::Folder("monitor".to_string());
+        let action = Action::VendorCrates { package: "monitor".to_string() };
+        let vendor =
+            self.step("vendor monitor".to_string(), action, [("crate".into(), source.clone())].into());
+        let mut inputs: Inputs =
+            [("crate".to_string(), source), ("vendor".to_string(), output(vendor, "tree"))].into();
+        let rust = self.rust_from(arch, way, &mut inputs);
+        (inputs, rust)
     }
 
     fn rust(&mut self, arch: Arch, inputs: &mut Inputs) -> RustFrom {
@@ -384,7 +413,7 @@ impl Maker<'_> {
         }
     }
 
-    /// The disk: what UEFI starts, or for VTL2 the parts that its loader takes from the ESP.
+    /// The disk: what UEFI starts; for VTL2 that is a loader, which takes the monitor and the guest's parts from the ESP.
     fn disk(
         &mut self,
         spec: &Spec,
@@ -393,15 +422,23 @@ impl Maker<'_> {
         device_tree: Option<usize>,
         uki: Option<usize>,
     ) -> usize {
+        let boot = uki.is_none().then(|| {
+            let way = self.host.bare[&spec.arch].clone();
+            (self.loader(spec.arch, way.clone()), self.monitor(spec.arch, way))
+        });
         let mut inputs = Inputs::new();
         let mut esp = BTreeMap::new();
         let mut add = |path: &str, role: &str, source: Source| {
             inputs.insert(role.to_string(), source);
             esp.insert(path.to_string(), EspFile::Input(role.to_string()));
         };
-        match uki {
-            Some(uki) => add(boot_path(spec.arch), "uki", output(uki, "uki.efi")),
-            None => {
+        match (uki, boot) {
+            (Some(uki), _) => add(boot_path(spec.arch), "uki", output(uki, "uki.efi")),
+            (None, boot) => {
+                if let Some((loader, monitor)) = boot {
+                    add(boot_path(spec.arch), "loader", output(loader, "loader.efi"));
+                    add("vtl2/monitor", "monitor", output(monitor, "program"));
+                }
                 add("vtl2/kernel", "kernel", output(kernel, "kernel"));
                 add("vtl2/initramfs.cpio.zst", "initramfs", output(initramfs, "initramfs.cpio.zst"));
                 if let Some(device_tree) = device_tree {

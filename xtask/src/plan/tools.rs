@@ -23,7 +23,9 @@ pub fn tools_of(action: &Action, host: Arch) -> Vec<Subject> {
             subjects.push(Subject::Program(format!("{}objcopy", cross_prefix(host, *arch))));
             subjects
         }
-        Action::BuildMonitor { arch, rust } | Action::BuildShim { arch, rust, .. } => {
+        Action::BuildMonitor { arch, rust }
+        | Action::BuildShim { arch, rust, .. }
+        | Action::BuildLoader { arch, rust } => {
             let mut subjects = vec![Subject::Cargo];
             match rust {
                 RustFrom::Toolchain { target } => subjects.push(Subject::Rust { target: target.clone() }),

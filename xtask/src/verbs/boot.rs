@@ -1,5 +1,6 @@
 //! `cargo xtask boot`: boots a profile under QEMU and says what came of it, with evidence.
 
+mod disk;
 mod igvm;
 mod normal_guest;
 mod show;
@@ -76,6 +77,9 @@ pub struct Boot {
     /// Exercise the monitor: a guest of its own asks for everything at random, in the kernel's place
     #[arg(long, conflicts_with_all = ["interactive", "smp"])]
     pub self_test: bool,
+    /// Boot the profile's disk by itself, under UEFI firmware; processors and memory are what its device tree says
+    #[arg(long, conflicts_with_all = ["igvm", "self_test", "shutdown"])]
+    pub disk: bool,
     /// Ask the guest over VMBus to switch off, once it is ready, and see it go
     #[arg(long, conflicts_with_all = ["interactive", "self_test"])]
     pub shutdown: bool,
@@ -149,6 +153,7 @@ fn boot(arguments: &Boot, reporter: Arc<Reporter>) -> Result<ExitCode> {
     crate::signals::cancel_on_interrupt(&session.context.cancelled)?;
     let ready = match &igvm {
         Some(given) => igvm::prepare(arguments, given, &mut session)?,
+        None if arguments.disk => disk::prepare(arguments, &mut session)?,
         None => prepare(arguments, &mut session)?,
     };
     run_and_judge(arguments, &session, ready, started)

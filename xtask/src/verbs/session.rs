@@ -19,7 +19,7 @@ use crate::{
         lint::{CommandLine, Finding, Series, Severity, Subject, Symbols, judge},
     },
     plan::{self, HostFacts, Plan, ProfileInput, RustWay},
-    profile::{self, Arch, Project, Spec, types::IgvmEntry},
+    profile::{self, Arch, Project, Spec, types::Firmware},
     report::Reporter,
     store::{FileMemo, Store},
 };
@@ -255,10 +255,9 @@ fn host_facts(project: &Project, profiles: &[ProfileInput], tools: &Tools) -> Re
             entry.insert(rust_way(project, arch, tools)?);
         }
     }
-    let has_shim = |profile: &&ProfileInput| {
-        profile.spec.igvm.as_ref().is_some_and(|igvm| igvm.entry == IgvmEntry::Shim)
-    };
-    for arch in profiles.iter().filter(has_shim).map(|profile| profile.spec.arch) {
+    // The boot shim, and the monitor with its loader on the disk.
+    let is_vtl2 = |profile: &&ProfileInput| profile.spec.firmware == Firmware::Igvm;
+    for arch in profiles.iter().filter(is_vtl2).map(|profile| profile.spec.arch) {
         if let Entry::Vacant(entry) = bare.entry(arch) {
             entry.insert(bare_rust(project, arch, tools)?);
         }

@@ -217,3 +217,16 @@ fn shutdowns_over_vmbus() {
     check(x86, &format!("{X86_VTL2}\n{SHUTDOWN}"), &halted, Some(2), None);
     check(x86, &format!("{X86_VTL2}\n{SHUTDOWN}"), &halted.replace("halt", "triple-fault"), Some(2), no);
 }
+
+#[test]
+fn what_the_disks_loader_says() {
+    let at_2 = question(Arch::X86_64, Vtl::Vtl2, AT_2);
+    let stopped = Ended::TimeUp(Duration::from_secs(9));
+    let told = "BdsDxe: starting Boot0001\nvtlforge: the processor shows no SVM\nBdsDxe: failed";
+    let verdict = judged(at_2, told, "", &stopped);
+    let diagnosis = verdict.diagnosis.unwrap();
+    assert_eq!(diagnosis.code, Code::LoaderFailed);
+    assert_eq!(diagnosis.text, "the disk's loader: the processor shows no SVM");
+    let good = format!("vtlforge: VTL2 by the monitor\n{X86_VTL2}");
+    assert!(judged(at_2, &good, X86_VTL2_REPORT, &ENDED).ok);
+}
