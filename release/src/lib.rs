@@ -11,6 +11,7 @@ pub mod manifest;
 pub mod notes;
 pub mod pack;
 pub mod provenance;
+pub mod remote;
 pub mod sbom;
 pub mod sums;
 

@@ -27,12 +27,15 @@ use std::{
     time::Duration,
 };
 
+use anyhow::{Context as _, Result};
+
 use crate::{
     digest::Digest,
     fetch::Location,
     plan::{KeyParts, Plan},
+    remote::Remote,
     report::Reporter,
-    store::{FileMemo, StepRecord, Store},
+    store::{FileMemo, Output, StepRecord, Store},
 };
 
 pub use crates::OUTPUT as CRATES;
@@ -40,7 +43,7 @@ pub use doomed::refuse_doomed;
 pub use engine::{Engines, KernelTree, engine, kernel_tree};
 pub use kconfig::{Demands, Refused, judge};
 pub use last::LastBuild;
-pub use schedule::{DAMAGE_LIMIT, Forecast, discard, execute, forecast};
+pub use schedule::{Forecast, execute, forecast, recover, tries};
 pub use sources::check_offline;
 pub use tools::Tools;
 
@@ -57,8 +60,45 @@ pub struct Context {
     pub offline: bool,
     /// Bases of package mirrors that the user named, tried first.
     pub mirrors: Vec<Location>,
+    /// What other machines have made, where one is shared with them.
+    pub remote: Option<Remote>,
     /// Set when the user wants to stop.
     pub cancelled: Arc<AtomicBool>,
+}
+
+impl Context {
+    /// What a step made, as this machine's store or the remote one knows.
+    fn known(&self, key: &Digest, parts: &KeyParts) -> Result<Option<StepRecord>> {
+        match (self.store.get(key)?, &self.remote) {
+            (None, Some(remote)) => Ok(remote.record(&self.store, key, parts)),
+            (known, _) => Ok(known),
+        }
+    }
+
+    /// Makes sure that an output of `step` is here and is what the step made; what other machines have is fetched.
+    ///
+    /// # Errors
+    /// [`Again`], if the step has to run once more.
+    pub fn bring(&self, step: &str, key: &Digest, output: &Output) -> Result<()> {
+        if let Some(remote) = &self.remote
+            && self.store.get(key)?.is_none()
+            && !remote.bring(&self.store, &self.memo, key)?
+        {
+            return Err(Again::NotToBeHad { step: step.to_owned() }.into());
+        }
+        match self.store.is_intact(key, output, &self.memo)? {
+            true => Ok(()),
+            false => Err(Again::Damaged { step: step.to_owned(), key: *key }.into()),
+        }
+    }
+
+    /// The same for an outcome's output of that name; returns its path.
+    pub fn output(&self, step: &str, outcome: &Outcome, output: &str) -> Result<PathBuf> {
+        let recorded =
+            outcome.record.output(output).with_context(|| format!("step {step} made no {output}"))?;
+        self.bring(step, &outcome.key, recorded)?;
+        Ok(self.store.output_path(&outcome.key, output))
+    }
 }
 
 /// What became of a step.
@@ -90,6 +130,13 @@ impl Outcomes {
         Outcomes(part.identities().into_iter().map(outcome).collect())
     }
 
+    /// Name of the step in `plan`, which these are the outcomes of, that became `outcome`.
+    pub fn step<'p>(&self, plan: &'p Plan, outcome: &Outcome) -> &'p str {
+        let mut steps = plan.steps.iter().zip(&self.0);
+        let found = steps.find(|(_, other)| other.key == outcome.key);
+        found.map_or("", |(step, _)| step.name.as_str())
+    }
+
     pub fn reused(&self) -> usize {
         self.0.len() - self.built()
     }
@@ -98,16 +145,22 @@ impl Outcomes {
 #[cfg(test)]
 mod tests;
 
-/// An entry of the store is not what its record says; its step has to run again.
+/// Steps have to be looked up once more, because one of them has to run after all.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "the store's copy of step `{step}` ({key}) is damaged\n  \
-     hint: if that happens again, the disk or the memory of this machine may be failing; try another place with --store DIR"
-)]
-pub struct Damaged {
-    /// Name of the step.
-    pub step: String,
-    pub key: Digest,
+pub enum Again {
+    /// An entry of the store is not what its record says.
+    #[error(
+        "the store's copy of step `{step}` ({key}) is damaged\n  \
+         hint: if that happens again, the disk or the memory of this machine may be failing; try another place with --store DIR"
+    )]
+    Damaged {
+        /// Name of the step.
+        step: String,
+        key: Digest,
+    },
+    /// The remote store knows the step, and its outputs can't be had there.
+    #[error("what step `{step}` made can't be had from the remote store")]
+    NotToBeHad { step: String },
 }
 
 /// The user asked to stop.

@@ -17,7 +17,7 @@ pub use place::{Place, Strangers};
 
 use crate::{
     digest::Digest,
-    execute::{Context, Damaged, Outcomes},
+    execute::{Context, Outcomes},
     manifest,
     plan::Plan,
     profile::spec::Spec,
@@ -79,14 +79,8 @@ pub fn export(
         fresh.write(name, text)?;
     }
     for (entry, outcome, output) in &outputs {
-        let recorded = outcome.record.output(output).expect("outputs come from records");
-        if !context.store.is_intact(&outcome.key, recorded, &context.memo)? {
-            let mut steps = plan.steps.iter().zip(&outcomes.0);
-            let step = steps.find(|(_, other)| other.key == outcome.key).expect("an outcome of this plan");
-            let step = step.0.name.clone();
-            return Err(Damaged { step, key: outcome.key }.into());
-        }
-        copy(&context.store.output_path(&outcome.key, output), &fresh.path(&entry.name))?;
+        let path = context.output(outcomes.step(plan, outcome), outcome, output)?;
+        copy(&path, &fresh.path(&entry.name))?;
     }
     fresh.publish()?;
     for (entry, ..) in &outputs {

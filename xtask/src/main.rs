@@ -11,6 +11,7 @@ mod manifest;
 mod member;
 mod plan;
 mod profile;
+mod remote;
 mod report;
 mod reproduce;
 mod signals;

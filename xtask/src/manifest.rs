@@ -74,7 +74,7 @@ fn measurements(
     else {
         return Ok(Vec::new());
     };
-    let path = context.store.output_path(&outcome.key, output);
+    let path = context.output(outcomes.step(plan, outcome), outcome, output)?;
     let text = std::fs::read(&path).with_context(|| format!("can't read {}", path.display()))?;
     serde_json::from_slice(&text).with_context(|| format!("can't read {}", path.display()))
 }

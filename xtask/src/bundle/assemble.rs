@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     digest::Digest,
-    execute::{Context, Damaged, Outcomes},
+    execute::{Context, Outcomes},
     export::copy,
     manifest,
     plan::Plan,
@@ -115,16 +115,10 @@ fn artifacts(job: &Job, packing: Packing, bundle: &mut Writer) -> Result<Vec<Art
     let outputs = manifest::outputs(job.plan, job.outcomes, &job.spec.name);
     let mut sources: Vec<(Artifact, PathBuf)> = Vec::new();
     for (content, outcome, output) in outputs {
-        let recorded = outcome.record.output(output).expect("outputs come from records");
-        if !job.context.store.is_intact(&outcome.key, recorded, &job.context.memo)? {
-            let step = job.plan.steps.iter().zip(&job.outcomes.0).find(|(_, other)| other.key == outcome.key);
-            let step = step.map(|(step, _)| step.name.clone()).unwrap_or_default();
-            return Err(Damaged { step, key: outcome.key }.into());
-        }
+        let path = job.context.output(job.outcomes.step(job.plan, outcome), outcome, output)?;
         let packing = packing.of(&content.name);
         let file = format!("{}{}", content.name, packing.suffix());
-        sources
-            .push((Artifact { file, packing, content }, job.context.store.output_path(&outcome.key, output)));
+        sources.push((Artifact { file, packing, content }, path));
     }
     let folder = bundle.folder;
     let made: Vec<Result<Output>> = std::thread::scope(|scope| {

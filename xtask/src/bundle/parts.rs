@@ -37,7 +37,7 @@ pub fn parts(context: &Context, plan: &Plan, outcomes: &Outcomes, manifest: &Man
                 | Action::BuildMonitor { .. }
                 | Action::BuildLoader { .. }
         ) {
-            parts.extend(crates(context, outcomes, number)?.into_iter().map(Part::from));
+            parts.extend(crates(context, plan, outcomes, number)?.into_iter().map(Part::from));
         }
     }
     parts.extend(kernel.map(|version| Part {
@@ -65,14 +65,14 @@ pub fn parts(context: &Context, plan: &Plan, outcomes: &Outcomes, manifest: &Man
 fn kernel_version(context: &Context, plan: &Plan, outcomes: &Outcomes) -> Result<Option<String>> {
     let mut kernels = plan.steps.iter().zip(&outcomes.0);
     let kernel = kernels.find(|(step, _)| matches!(step.action, Action::BuildKernel { .. }));
-    let Some((_, outcome)) = kernel else { return Ok(None) };
-    let path = context.store.output_path(&outcome.key, "release");
+    let Some((step, outcome)) = kernel else { return Ok(None) };
+    let path = context.output(&step.name, outcome, "release")?;
     let text = fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?;
     Ok(Some(text.trim().to_owned()))
 }
 
-fn crates(context: &Context, outcomes: &Outcomes, number: usize) -> Result<Vec<Crate>> {
-    let path = context.store.output_path(&outcomes.0[number].key, CRATES);
+fn crates(context: &Context, plan: &Plan, outcomes: &Outcomes, number: usize) -> Result<Vec<Crate>> {
+    let path = context.output(&plan.steps[number].name, &outcomes.0[number], CRATES)?;
     let text = fs::read(&path).with_context(|| format!("can't read {}", path.display()))?;
     serde_json::from_slice(&text).with_context(|| format!("can't read {}", path.display()))
 }

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Error, Result};
 
-use super::{Cancelled, Context, DAMAGE_LIMIT, Damaged, LastBuild, Outcomes, discard, execute};
+use super::{Again, Cancelled, Context, LastBuild, Outcomes, execute, recover, tries};
 use crate::{
     digest::Digest,
     host::{
@@ -51,11 +51,9 @@ pub struct Engines {
 impl Engines {
     /// Brings the source trees that the configurations need, and reads each once an architecture. Builds nothing.
     pub fn open(context: &Context, plan: &Plan, last: &mut LastBuild) -> Result<Engines> {
-        for _ in 0..DAMAGE_LIMIT {
+        for _ in 0..tries(plan) {
             match Engines::attempt(context, plan, last) {
-                Err(error) if error.is::<Damaged>() => {
-                    discard(context, error.downcast_ref().expect("it is one"))?;
-                }
+                Err(error) if error.is::<Again>() => recover(context, error)?,
                 other => {
                     context.memo.save();
                     context.tools.save();
@@ -132,10 +130,8 @@ pub fn engine(context: &Context, tree: &KernelTree, arch: Arch) -> Result<Engine
     if let Some(engine) = remembered_engine(context, tree, arch)? {
         return Ok(engine);
     }
-    if let Some(Stored { step, key, output }) = &tree.stored
-        && !context.store.is_intact(key, output, &context.memo)?
-    {
-        return Err(Damaged { step: step.clone(), key: *key }.into());
+    if let Some(Stored { step, key, output }) = &tree.stored {
+        context.bring(step, key, output)?;
     }
     let folder = tempfile::tempdir().context("can't make a temporary folder")?;
     engine_of_checked(context, tree, arch, folder.path(), Ask::Missing)

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use super::{
-    Cancelled, Context, Damaged, Outcome, device_tree, disk, igvm, initramfs, kconfig, kernel, leak, payload,
+    Again, Cancelled, Context, Outcome, device_tree, disk, igvm, initramfs, kconfig, kernel, leak, payload,
     sources, uki,
 };
 use crate::{
@@ -138,7 +138,7 @@ pub fn step(
 
 /// An input has to be made again, or the user wants to stop: that is nobody's fault.
 fn is_no_failure(error: &anyhow::Error) -> bool {
-    error.is::<Damaged>() || error.is::<Cancelled>()
+    error.is::<Again>() || error.is::<Cancelled>()
 }
 
 fn locked(
@@ -267,9 +267,7 @@ fn inputs(
                 let recorded = record
                     .output(output)
                     .with_context(|| format!("step {} made no {output}", plan.steps[*number].name))?;
-                if !context.store.is_intact(key, recorded, &context.memo)? {
-                    return Err(Damaged { step: plan.steps[*number].name.clone(), key: *key }.into());
-                }
+                context.bring(&plan.steps[*number].name, key, recorded)?;
                 context.store.output_path(key, output)
             }
             Source::File(path) | Source::Folder(path) | Source::Local(path) => context.root.join(path),

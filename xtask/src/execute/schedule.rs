@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 
-use super::{Cancelled, Context, Damaged, LastBuild, Outcome, Outcomes, run};
+use super::{Again, Cancelled, Context, LastBuild, Outcome, Outcomes, run};
 use crate::{
     digest::Digest,
     plan::{KeyParts, Plan, Source, Step, Weight, key},
@@ -16,7 +16,12 @@ use crate::{
 };
 
 /// A store whose entries turn out damaged one after the other is not worth more tries than this.
-pub const DAMAGE_LIMIT: usize = 8;
+const DAMAGE_LIMIT: usize = 8;
+
+/// How often `recover` is worth a try with this plan: each step may turn out not to be had from elsewhere.
+pub fn tries(plan: &Plan) -> usize {
+    plan.steps.len() + DAMAGE_LIMIT
+}
 
 /// Brings every step of `plan` about.
 ///
@@ -25,12 +30,17 @@ pub fn execute(context: &Context, plan: &Plan, last: &mut LastBuild) -> Result<O
     context.tools.check(plan)?;
     context.store.sweep()?;
     let mut result = attempt(context, plan, last);
-    for _ in 0..DAMAGE_LIMIT {
-        let Some(damaged) = result.as_ref().err().and_then(|error| error.downcast_ref::<Damaged>()) else {
-            break;
-        };
-        let discarded = discard(context, damaged);
-        result = discarded.and_then(|()| attempt(context, plan, last));
+    for _ in 0..tries(plan) {
+        match result {
+            Err(error) => match recover(context, error) {
+                Ok(()) => result = attempt(context, plan, last),
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            },
+            Ok(_) => break,
+        }
     }
     context.memo.save();
     context.tools.save();
@@ -38,15 +48,23 @@ pub fn execute(context: &Context, plan: &Plan, last: &mut LastBuild) -> Result<O
     result
 }
 
-/// Throws a damaged entry of the store away, so that its step runs again.
-pub fn discard(context: &Context, damaged: &Damaged) -> Result<()> {
-    let name = &damaged.step;
+/// Sees to it that another try goes better, if the error is of that kind: a damaged entry of the store is thrown away, so
+/// that its step runs again. Other errors are handed back.
+pub fn recover(context: &Context, error: anyhow::Error) -> Result<()> {
+    match error.downcast_ref::<Again>() {
+        Some(Again::Damaged { step, key }) => discard(context, step, key),
+        Some(Again::NotToBeHad { .. }) => Ok(()),
+        None => Err(error),
+    }
+}
+
+fn discard(context: &Context, step: &str, key: &Digest) -> Result<()> {
     context.reporter.note(&format!(
-        "  damage the store's copy of `{name}` has changed since it was made; making it again"
+        "  damage the store's copy of `{step}` has changed since it was made; making it again"
     ));
     // Nobody else may be about to put a new one there.
-    let _lock = context.store.lock(&damaged.key, || {})?;
-    context.store.discard(&damaged.key)
+    let _lock = context.store.lock(key, || {})?;
+    context.store.discard(key)
 }
 
 /// What `execute` would find for one step, as far as it can be known without running anything.
@@ -235,7 +253,7 @@ fn next(
         let parts = key_parts(context, step, record_of)?;
         if step.is_hermetic() {
             let key = key(&parts);
-            if let Some(record) = context.store.get(&key)? {
+            if let Some(record) = context.known(&key, &parts)? {
                 context.reporter.step_reused(&step.name, &key.to_string());
                 last.remember(&step.name, &parts);
                 state.started[number] = true;

@@ -26,6 +26,7 @@ fn context(folder: &Path) -> Context {
         jobs: 2,
         offline: true,
         mirrors: Vec::new(),
+        remote: None,
         cancelled: Arc::default(),
     }
 }

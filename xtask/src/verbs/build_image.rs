@@ -12,6 +12,7 @@ use super::{Access, Selection, Session, SessionOptions, purposes, session};
 use crate::{
     execute::{Context, Outcomes},
     export,
+    remote::RemoteOptions,
     report::{Event, Reporter, bytes, failure, seconds},
 };
 
@@ -27,6 +28,8 @@ pub struct BuildImage {
     pub out: Option<PathBuf>,
     #[command(flatten)]
     pub options: SessionOptions,
+    #[command(flatten)]
+    pub remote: RemoteOptions,
     /// Events as JSON lines on standard output
     #[arg(long)]
     pub json: bool,
@@ -46,6 +49,8 @@ fn build(arguments: &BuildImage, reporter: Arc<Reporter>) -> Result<()> {
     purposes::ensure(&arguments.selection, false, arguments.install_deps, store, &reporter)?;
     let mut session =
         Session::open(&arguments.selection, &arguments.options, Access::Build, reporter.clone())?;
+    let Context { offline, tools, .. } = &session.context;
+    session.context.remote = arguments.remote.open(*offline, tools, &reporter)?;
     crate::signals::cancel_on_interrupt(&session.context.cancelled)?;
     let out = match &arguments.out {
         Some(out) => std::path::absolute(out)?,

@@ -18,8 +18,9 @@ use release::{
 use super::{Access, Selection, Session, SessionOptions};
 use crate::{
     bundle::{self, Bundle, Key, Signer, Writer},
-    execute::Outcomes,
+    execute::{Context, Outcomes},
     export::{Place, Strangers},
+    remote::RemoteOptions,
     report::{Reporter, bytes},
 };
 
@@ -56,6 +57,8 @@ struct Make {
     allow_modified: bool,
     #[command(flatten)]
     options: SessionOptions,
+    #[command(flatten)]
+    remote: RemoteOptions,
 }
 
 /// Name of the folder with all profiles.
@@ -73,6 +76,8 @@ fn make(arguments: &Make) -> Result<()> {
     let signer = arguments.key.as_ref().map(Signer::find).transpose()?;
     let mut session =
         Session::open(&arguments.selection, &arguments.options, Access::Build, reporter.clone())?;
+    let Context { offline, tools, .. } = &session.context;
+    session.context.remote = arguments.remote.open(*offline, tools, &reporter)?;
     crate::signals::cancel_on_interrupt(&session.context.cancelled)?;
     let source = bundle::source(session.context.tools.host())?;
     if source.modified && !arguments.allow_modified {

@@ -11,7 +11,7 @@ use clap::Args;
 use document::{Origin, Problem, Problems};
 
 use crate::{
-    execute::{self, Context, Damaged, LastBuild, Outcomes, Tools},
+    execute::{self, Context, LastBuild, Outcomes, Tools},
     fetch::Location,
     host::rust_target::{Aarch64Rust, decide, has_target, native_target},
     kernel::{
@@ -116,6 +116,7 @@ impl Session {
             jobs: options.jobs.map_or(cores, usize::from),
             offline: options.offline,
             mirrors,
+            remote: None,
             cancelled: Arc::new(AtomicBool::new(false)),
         };
         Ok(Session { profiles, host, plan, context, last })
@@ -132,20 +133,23 @@ impl Session {
         }
         execute::refuse_doomed(&self.context, &self.plan, &self.last)?;
         // An artifact's step may turn out damaged only when it is copied out: then the build begins again.
-        for attempt in 0.. {
+        let mut tries = execute::tries(&self.plan);
+        loop {
             let outcomes = execute::execute(&self.context, &self.plan, &mut self.last)?;
             let taken = take(self, &outcomes);
-            if let Err(error) = &taken
-                && let Some(damaged) = error.downcast_ref::<Damaged>()
-                && attempt < execute::DAMAGE_LIMIT
-            {
-                execute::discard(&self.context, damaged)?;
-                continue;
-            }
             self.context.memo.save();
-            return taken.map(|()| outcomes);
+            match taken {
+                Ok(()) => {
+                    if let Some(remote) = &self.context.remote {
+                        remote.share(&self.context.store, &self.plan, &outcomes);
+                    }
+                    return Ok(outcomes);
+                }
+                Err(error) if tries > 0 => execute::recover(&self.context, error)?,
+                Err(error) => return Err(error),
+            }
+            tries -= 1;
         }
-        unreachable!("attempts are not bounded")
     }
 
     /// The plan of one profile alone, with its outcomes: what is said of it doesn't depend on what else was built.
