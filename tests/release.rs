@@ -497,6 +497,22 @@ fn versions_are_those_of_the_repository() {
     assert!(notes.contains("Changes since 1.2.0.\n"), "{notes}");
 }
 
+#[test]
+fn a_guest_that_the_host_can_look_into_is_released_only_on_request() {
+    let own = OwnProject::new();
+    let profile = own.root().join(format!("profiles/{PROFILE}.yaml"));
+    let text = fs::read_to_string(&profile).unwrap();
+    fs::write(&profile, text + "igvm: {policy: debug}\n").unwrap();
+    own.git(&["init", "--quiet"]);
+    own.commit();
+    let said = own.release(&[PROFILE]);
+    assert_eq!(said.status, 1);
+    assert!(said.stderr.contains(&format!("{PROFILE} lets the host look into its guest")), "{}", said.stderr);
+    assert!(said.stderr.contains(&format!("error: profiles/{PROFILE}.yaml:")), "{}", said.stderr);
+    own.release(&[PROFILE, "--allow-debug"]).expect("release");
+    assert!(own.out().join(PROFILE).join("vtl2-debug.igvm").exists());
+}
+
 /// One folder with all profiles, each part of which is a release by itself. One of them isn't packed.
 #[test]
 fn a_collection_is_checked_as_a_whole_and_in_parts() {

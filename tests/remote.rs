@@ -200,7 +200,8 @@ fn a_store_that_can_t_be_used_is_told_once_and_the_build_goes_on() {
             .env("AZURE_STORAGE_USE_EMULATOR", "true")
             .env("AZURITE_BLOB_STORAGE_URL", "http://127.0.0.1:9");
     };
-    let cases: [(&str, &str, &dyn Fn(&mut Command)); 4] = [
+    type Configure<'a> = &'a dyn Fn(&mut Command);
+    let cases: [(&str, &str, Configure); 4] = [
         ("no folder", missing.to_str().unwrap(), &|_| {}),
         ("a kind that is unknown", "gs://bucket/steps", &|_| {}),
         ("nobody answers", "az://steps/here", &emulator),

@@ -28,6 +28,8 @@ fn what_cannot_be_understood() {
                   explain      Say where a value comes from, who asks for a kernel symbol, what a step is made from
                   config       Check, print or compare kernel configurations without building
                   fdt          Show, check or compare device trees without building
+                  igvm         Show, map, compare and take apart IGVM files, whoever made them
+                  measure      Say what the platforms of an IGVM file measure of it, and which pages changed that
                   doctor       List what this machine lacks, and the command that mends it
                   release      Make signed bundles for others, with bills of materials; check such bundles
                   pins         Look after profiles/pins.yaml
@@ -135,7 +137,7 @@ fn what_cannot_be_understood() {
                 status 2
                 --- stderr
                 error: invalid value 'jsno' for '--format <FORMAT>'
-                  [possible values: human, json, dot]
+                  [possible values: human, json, dot, github]
 
                   tip: a similar value exists: 'json'
 
@@ -195,7 +197,7 @@ fn what_cannot_be_understood() {
                 status 2
                 --- stderr
                 error: invalid value 'packing' for '[WHICH]...'
-                  [possible values: noop, pack, fdt, kconfig, boot, compile, kernel]
+                  [possible values: noop, pack, fdt, release, kconfig, boot, vtl0, compile, kernel]
 
                   tip: a similar value exists: 'pack'
 

@@ -166,6 +166,10 @@ impl<'a> Writer<'a> {
         Writer { folder, sums: Sums::default(), size_bytes: 0 }
     }
 
+    pub fn sums(&self) -> &Sums {
+        &self.sums
+    }
+
     /// Takes note of a file that is there.
     pub fn add(&mut self, name: &str, sha256: Digest, size_bytes: u64) {
         self.sums.0.insert(name.to_owned(), sha256);

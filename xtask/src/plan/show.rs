@@ -2,16 +2,14 @@
 
 use std::fmt::Write as _;
 
-use clap::ValueEnum;
 use serde_json::json;
 
 use super::{Plan, Source, Step};
 use crate::digest::Digest;
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// A list, with what would run and why
-    #[default]
     Human,
     /// The whole plan with parameters, inputs and keys
     Json,

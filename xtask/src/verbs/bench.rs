@@ -8,6 +8,7 @@ mod images;
 mod kconfig;
 mod noop;
 mod pack;
+mod release;
 mod vtl0;
 
 use std::{
@@ -50,6 +51,8 @@ pub enum Which {
     Pack,
     /// A device tree of 2048 CPUs, beside dtc
     Fdt,
+    /// The check of a release of 300 MB, beside sha256sum
+    Release,
     /// A kernel configuration solved, beside make and conf (30 seconds)
     Kconfig,
     /// Kernels on the monitor, beside the same without one (1 minute)
@@ -107,6 +110,7 @@ pub fn run(arguments: &Bench) -> Result<()> {
             Which::Noop => noop::run(&arguments.options)?,
             Which::Pack => pack::run()?,
             Which::Fdt => fdt::run()?,
+            Which::Release => release::run()?,
             Which::Kconfig => kconfig::run(&arguments.options)?,
             Which::Boot => boot::run(&arguments.options)?,
             Which::Vtl0 => vtl0::run(&arguments.options)?,

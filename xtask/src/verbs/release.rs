@@ -20,6 +20,7 @@ use crate::{
     bundle::{self, Bundle, Key, Signer, Writer},
     execute::{Context, Outcomes},
     export::{Place, Strangers},
+    profile::{Spec, types::IgvmPolicy},
     remote::RemoteOptions,
     report::{Reporter, bytes},
 };
@@ -55,6 +56,9 @@ struct Make {
     /// Even if files of the project differ from the revision that the bundle names
     #[arg(long)]
     allow_modified: bool,
+    /// Even if a profile lets the host look into its guest (`igvm.policy: debug`)
+    #[arg(long)]
+    allow_debug: bool,
     #[command(flatten)]
     options: SessionOptions,
     #[command(flatten)]
@@ -79,6 +83,9 @@ fn make(arguments: &Make) -> Result<()> {
     let Context { offline, tools, .. } = &session.context;
     session.context.remote = arguments.remote.open(*offline, tools, &reporter)?;
     crate::signals::cancel_on_interrupt(&session.context.cancelled)?;
+    if !arguments.allow_debug {
+        refuse_debug(&session)?;
+    }
     let source = bundle::source(session.context.tools.host())?;
     if source.modified && !arguments.allow_modified {
         bail!(
@@ -98,6 +105,19 @@ fn make(arguments: &Make) -> Result<()> {
         false => maker.bundles(session, outcomes),
     })?;
     Ok(())
+}
+
+/// What the host can look into is for whoever works on it, and easily taken for what others should run.
+fn refuse_debug(session: &Session) -> Result<()> {
+    let is_debug = |spec: &Spec| spec.igvm.as_ref().is_some_and(|igvm| igvm.policy == IgvmPolicy::Debug);
+    let debug = session.profiles.iter().map(|profile| &profile.spec).find(|spec| is_debug(spec));
+    let Some(spec) = debug else { return Ok(()) };
+    let place = spec.origin("igvm.policy").map_or(spec.file.to_string(), ToString::to_string);
+    bail!(
+        "{place}: {} lets the host look into its guest, which is no release for others\n  \
+         hint: take `policy: debug` out, or --allow-debug if it is meant",
+        spec.name
+    )
 }
 
 /// What the notes compare with.
