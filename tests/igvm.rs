@@ -7,6 +7,8 @@ mod harness;
 mod command_line;
 #[path = "igvm/judge.rs"]
 mod judge;
+#[path = "igvm/memory.rs"]
+mod memory;
 
 use std::{
     fs,
@@ -16,22 +18,27 @@ use std::{
 
 use harness::{Said, folder, run, xtask};
 
-/// A copy of the project with a profile `mine` that inherits what x86_64-vtl2 does: its kernel and payload are in the
-/// store already.
+/// A copy of the project with a profile `mine` that is one of its own but for a few keys: kernel and payload are in
+/// the store already.
 pub struct Project {
     root: PathBuf,
 }
 
 impl Project {
-    pub fn new(name: &str, igvm: &str) -> Project {
+    /// x86_64-vtl2, and these keys behind its own.
+    pub fn new(name: &str, keys: &str) -> Project {
+        Project::of("x86_64-vtl2", name, keys)
+    }
+
+    pub fn of(profile: &str, name: &str, keys: &str) -> Project {
         // Not below the target directory: from there the real project would be found.
         let root = tempfile::Builder::new().prefix(name).tempdir().unwrap().keep();
-        for name in ["profiles", "configs", "recipes"] {
+        for name in ["profiles", "configs", "recipes", "monitor"] {
             harness::copy_tree(&harness::project().join(name), &root.join(name));
         }
         let profiles = root.join("profiles");
-        let text = fs::read_to_string(profiles.join("x86_64-vtl2.yaml")).unwrap();
-        fs::write(profiles.join("mine.yaml"), text + igvm).unwrap();
+        let text = fs::read_to_string(profiles.join(format!("{profile}.yaml"))).unwrap();
+        fs::write(profiles.join("mine.yaml"), text + keys).unwrap();
         Project { root }
     }
 

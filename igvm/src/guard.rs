@@ -32,6 +32,8 @@ pub enum GuardError {
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
+    #[error("no header of that kind is known")]
+    Unknown,
     #[error("the headers end in the middle of it")]
     Truncated,
     #[error("it is {0} bytes long, which its kind is not")]
@@ -46,8 +48,10 @@ pub enum Reason {
     Data { offset: u32, bytes: u64 },
     #[error("the page at {0:#x} is there already")]
     Twice(u64),
-    #[error("with it the file has more than {MOST_PAGES} pages that the host would have to give")]
-    TooMuch,
+    #[error("with it the host would have to fill in more than {MOST_HOST_PAGES} pages")]
+    HostPages,
+    #[error("with it headers name {} times the data that the file has", MOST_COPIES)]
+    Copies,
     #[error("pages of 2 MiB are not understood here")]
     LargePage,
     #[error("VSM isolation has no pages of kind {0}")]
@@ -64,10 +68,11 @@ pub enum Reason {
     SamePlatform,
 }
 
-/// Pages that all headers together may bring: 4 GiB, more than any file can hold.
-const MOST_PAGES: u64 = 1 << 20;
-/// What data may grow to when each header gets its own copy, beside what the file holds.
-const SLACK_PAGES: u64 = 1 << 12;
+/// Pages that the host fills in, of which the file holds nothing: 64 MiB.
+const MOST_HOST_PAGES: u64 = 1 << 14;
+/// What data may grow to when each header gets its own copy: so many times what the file holds, and some.
+const MOST_COPIES: u64 = 4;
+const SLACK_PAGES: u64 = 1 << 10;
 const ADDRESS_END: u64 = 1 << 52;
 
 /// Checks a whole file; gives the version of its format.
@@ -140,7 +145,7 @@ struct Walk<'a> {
     areas: HashMap<u32, u64>,
     /// Page number → platforms that have it.
     pages: HashMap<u64, u32>,
-    /// Pages that the host gives, and those whose data is copied.
+    /// Pages that the host fills in, and those whose data is copied.
     given: u64,
     copied: u64,
 }
@@ -191,7 +196,11 @@ impl Walk<'_> {
                 inside.then_some(()).ok_or(Reason::AreaOffset(place.byte_offset))
             }
             // The crate reads or refuses them by itself, and neither allocates nor multiplies.
-            _ => Ok(()),
+            Type::IGVM_VHT_GUEST_POLICY
+            | Type::IGVM_VHT_CCA_POLICY
+            | Type::IGVM_VHT_SNP_ID_BLOCK
+            | Type::IGVM_VHT_VBS_MEASUREMENT => Ok(()),
+            _ => Err(Reason::Unknown),
         }
     }
 
@@ -272,13 +281,12 @@ impl Walk<'_> {
         self.copied += bytes.div_ceil(PAGE_SIZE_4K);
         // Files that hold each page once are let through, not such as name one page ten thousand times.
         let held = self.bytes.len() as u64 / PAGE_SIZE_4K;
-        if self.copied > 4 * held + SLACK_PAGES { Err(Reason::TooMuch) } else { Ok(()) }
+        if self.copied > MOST_COPIES * held + SLACK_PAGES { Err(Reason::Copies) } else { Ok(()) }
     }
 
     /// Pages of the guest, which a platform can have once.
     fn take(&mut self, gpa: u64, count: u64, mask: u32) -> Result<(), Reason> {
         range(gpa, count * PAGE_SIZE_4K)?;
-        self.give(count)?;
         for page in gpa / PAGE_SIZE_4K..gpa / PAGE_SIZE_4K + count {
             let seen = self.pages.entry(page).or_default();
             if *seen & mask != 0 {
@@ -291,7 +299,7 @@ impl Walk<'_> {
 
     fn give(&mut self, pages: u64) -> Result<(), Reason> {
         self.given = self.given.saturating_add(pages);
-        if self.given > MOST_PAGES { Err(Reason::TooMuch) } else { Ok(()) }
+        if self.given > MOST_HOST_PAGES { Err(Reason::HostPages) } else { Ok(()) }
     }
 }
 

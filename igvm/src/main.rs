@@ -53,6 +53,8 @@ enum Verb {
         #[command(flatten)]
         output: Output,
     },
+    /// Sign the launch digest of SEV-SNP into a file; a program of its own, `sign --help` lists its options
+    Sign,
     /// Writes and measures a file by the build's request
     #[command(hide = true)]
     Pack { request: PathBuf },
@@ -130,6 +132,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
             print(output.format, &measurements, || measurements.iter().map(line).collect())?;
         }
         Verb::Measure { file, compare: Some(other), output } => return compare(&file, &other, output.format),
+        Verb::Sign => anyhow::bail!("signing is a program of its own: `cargo xtask igvm sign`"),
         Verb::Pack { request } => pack::pack(&request)?,
         Verb::Load { request } => boot::boot(&request)?,
     }

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, fs, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
 use igvm_defs::PAGE_SIZE_4K;
-use image::igvm::{Content, Layout, Role};
+use image::igvm::{Content, Layout, Role, fit::Fit};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -40,6 +40,8 @@ pub struct Entry {
 pub struct Origins {
     /// Size of the file that it is the map of.
     pub file_bytes: u64,
+    /// What takes how much of the machine's memory once it boots.
+    pub memory: Fit,
     pub ranges: Vec<Origin>,
 }
 
@@ -57,7 +59,7 @@ pub struct Origin {
 }
 
 impl Origins {
-    pub fn new(layout: &Layout, file_bytes: u64) -> Origins {
+    pub fn new(layout: &Layout, memory: Fit, file_bytes: u64) -> Origins {
         let origin = |region: &image::igvm::Region| {
             let (source, source_offset) = match &region.content {
                 Content::Source { name, offset } => (Some(name.clone()), Some(*offset)),
@@ -72,7 +74,7 @@ impl Origins {
                 source_offset,
             }
         };
-        Origins { file_bytes, ranges: layout.regions.iter().map(origin).collect() }
+        Origins { file_bytes, memory, ranges: layout.regions.iter().map(origin).collect() }
     }
 
     /// The map beside a file, if there is one.

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use igvm_defs::IgvmPlatformType;
-use image::igvm::{Layout, PlatformKind};
+use image::igvm::{Layout, PlatformKind, fit::Fit};
 use serde::Deserialize;
 
 use crate::{headers, map::Origins, measure, write};
@@ -18,6 +18,8 @@ use crate::{headers, map::Origins, measure, write};
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Request {
     pub layout: Layout,
+    /// What takes how much memory, for the map.
+    pub memory: Fit,
     /// Name in the layout → path.
     pub sources: BTreeMap<String, PathBuf>,
     /// The IGVM file to be written.
@@ -43,7 +45,7 @@ pub fn pack(path: &Path) -> Result<()> {
         .with_context(|| can_not_write(&request.file))?;
     let mut measured = measure::Measured::new(&file)?;
     let put = |path: &Path, bytes: &[u8]| fs::write(path, bytes).with_context(|| can_not_write(path));
-    let origins = Origins::new(&request.layout, size_bytes);
+    let origins = Origins::new(&request.layout, request.memory.clone(), size_bytes);
     put(&request.map, (serde_json::to_string_pretty(&origins)? + "\n").as_bytes())?;
     let measurements = serde_json::to_string_pretty(&measured.measurements())? + "\n";
     put(&request.measurements, measurements.as_bytes())?;

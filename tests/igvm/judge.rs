@@ -88,3 +88,44 @@ impl Judge {
         serde_json::from_str(&run(&mut python).expect("judge.py")).unwrap()
     }
 }
+
+/// What openssl says of the signature, over bytes that another program put together.
+#[test]
+fn id_blocks_are_signed_as_openssl_verifies() {
+    let project = Project::new("vtlforge-igvm-sign", "igvm:\n  platforms: [vsm-isolation, sev-snp]\n");
+    project.build().expect("a file for SEV-SNP");
+    let folder = folder("igvm-sign");
+    let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (key, public, signed) = (at("key.pem"), at("public.pem"), at("signed.igvm"));
+    harness::judge(
+        "openssl",
+        &["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384", "-out", &key],
+    );
+    harness::judge("openssl", &["pkey", "-in", &key, "-pubout", "-out", &public]);
+    let file = project.out().join("vtl2.igvm");
+    let sign = |out: &str| {
+        igvm(&["igvm", "sign", text(&file), "--key", &key, "--out", out, "--guest-svn", "7"]).expect("sign");
+    };
+    sign(&signed);
+    let script = harness::project().join("tests/igvm/id_block.py");
+    let (block, signature) = (at("block"), at("signature"));
+    let said = harness::judge(PYTHON, &[text(&script), &signed, &block, &signature]);
+    harness::judge("openssl", &["dgst", "-sha384", "-verify", &public, "-signature", &signature, &block]);
+    let der = harness::judge("openssl", &["pkey", "-in", &key, "-pubout", "-text", "-noout"]);
+    let hex: String = der.chars().filter(char::is_ascii_hexdigit).collect();
+    let (point, digest) = said.trim().split_once(' ').unwrap();
+    assert!(hex.contains(point), "{point} in {der}");
+    // The digest is the one that is measured, before and after.
+    for path in [text(&file), &signed] {
+        assert!(igvm(&["measure", path]).expect("measure").contains(digest));
+    }
+    // No random number is in it.
+    let again = at("again.igvm");
+    sign(&again);
+    assert!(fs::read(&signed).unwrap() == fs::read(&again).unwrap());
+    let twice = igvm(&["igvm", "sign", &signed, "--key", &key, "--out", &again]);
+    assert!(twice.stderr.contains("the file has an ID block already"), "{}", twice.stderr);
+    let arm = harness::built("aarch64-vtl2").join("vtl2.igvm");
+    let none = igvm(&["igvm", "sign", text(&arm), "--key", &key, "--out", &again]);
+    assert!(none.stderr.contains("no SEV-SNP platform"), "{}", none.stderr);
+}

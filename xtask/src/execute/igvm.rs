@@ -52,7 +52,13 @@ pub fn pack(job: &Job, wanted: &Wanted) -> Result<Vec<(&'static str, OutputKind)
     let machine = device_tree::describe(wanted.arch, wanted.vtl, wanted.described, wanted.command_line);
     let head = head(job, "kernel")?;
     let layout = layout(job, wanted, &machine, &head)?;
-    check_fit(job, wanted, &layout, &head)?;
+    let fit = fit(job, wanted, &layout, &head)?;
+    if !fit.fits() {
+        bail!(
+            "kernel and payload don't fit into the memory that the profile gives VTL2:\n{fit}  hint: give it more \
+             (`device-tree.memory`), a smaller payload, or, if it does with less, a smaller `igvm.reserve`"
+        );
+    }
 
     let sources = [KERNEL, INITRAMFS, SHIM].into_iter().filter(|(role, _)| job.inputs.contains_key(*role));
     let sources: serde_json::Map<_, _> =
@@ -68,6 +74,7 @@ pub fn pack(job: &Job, wanted: &Wanted) -> Result<Vec<(&'static str, OutputKind)
         .collect();
     let request = json!({
         "layout": layout,
+        "memory": fit,
         "sources": sources,
         "file": job.out("vtl2.igvm"),
         "map": job.out("vtl2.map.json"),
@@ -144,8 +151,8 @@ fn sha384(path: &Path, start: u64) -> Result<[u8; 48]> {
     Ok(digest.finalize().into())
 }
 
-/// Fails with what takes how much if the machine's memory is too small.
-fn check_fit(job: &Job, wanted: &Wanted, layout: &Layout, kernel_head: &[u8]) -> Result<()> {
+/// What takes how much of the machine's memory.
+fn fit(job: &Job, wanted: &Wanted, layout: &Layout, kernel_head: &[u8]) -> Result<Fit> {
     let path = job.input("initramfs");
     let unpacked =
         || -> io::Result<u64> { io::copy(&mut zstd::Decoder::new(File::open(path)?)?, &mut io::sink()) };
@@ -155,16 +162,7 @@ fn check_fit(job: &Job, wanted: &Wanted, layout: &Layout, kernel_head: &[u8]) ->
         unpacking: fit::zstd_workspace(&head(job, "initramfs")?).unwrap_or(0),
         reserve: wanted.igvm.reserve.0,
     };
-    let fit = Fit::new(layout, &sizes);
-    if !fit.fits() {
-        bail!(
-            "kernel and payload don't fit into the memory that the profile gives VTL2:\n{}  \
-             hint: give it more (`device-tree.memory`), a smaller payload, or, if it does with less, a smaller \
-             `igvm.reserve`",
-            fit
-        );
-    }
-    Ok(())
+    Ok(Fit::new(layout, &sizes))
 }
 
 /// The first bytes of an input.

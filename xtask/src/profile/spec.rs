@@ -134,7 +134,7 @@ mod default {
     /// A kernel, a payload and as much again for updates; FAT32 needs 36 MiB.
     pub const DISK_SIZE_BYTES: u64 = 256 << 20;
     pub const DISK_LABEL: &str = "ESP";
-    /// What the smallest kernel and payload were seen to use while they ran.
+    /// For a payload that does a little more than report.
     pub const IGVM_RESERVE: ByteSize = ByteSize(16 << 20);
     pub const IGVM_SECURITY_VERSION: u32 = 1;
     pub const CPUS: u32 = 2;

@@ -239,7 +239,7 @@ pub struct Igvm {
     /// Names of options that the host may add to the kernel's command line, with the boot shim; `"*"` is all. Without it
     /// none.
     pub host_options: Option<Vec<KernelOption>>,
-    /// Memory to be kept free for the kernel's own work and the payload's: the build fails if it isn't there.
+    /// Memory to be kept free for the payload once it runs: the build fails if it isn't there. Without it 16 MiB.
     pub reserve: Option<ByteSize>,
     /// Security version that the measurements are endorsed for (CoRIM).
     pub security_version: Option<u32>,

@@ -14,7 +14,7 @@ use crate::member::member;
 #[derive(Args, Debug)]
 #[command(disable_help_flag = true)]
 pub struct Igvm {
-    /// show, map, diff, extract; `--help` lists their options
+    /// show, map, diff, extract, sign; `--help` lists their options
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
     pub arguments: Vec<OsString>,
 }
@@ -28,7 +28,10 @@ pub struct Measure {
 }
 
 pub fn run(arguments: &Igvm) -> Result<ExitCode> {
-    start("vtlforge-igvm", &[], &arguments.arguments)
+    match arguments.arguments.split_first() {
+        Some((first, rest)) if first == "sign" => start("vtlforge-igvm-sign", &[], rest),
+        _ => start("vtlforge-igvm", &[], &arguments.arguments),
+    }
 }
 
 pub fn measure(arguments: &Measure) -> Result<ExitCode> {
