@@ -86,7 +86,7 @@ fn good(arch: Arch) -> Vec<u8> {
         platforms,
         policy: GuestPolicy::Release,
         shared_gpa_boundary: None,
-        memory: vec![0..64 << 20],
+        memory: vec![0..32 << 20, 48 << 20..64 << 20],
         command_line: "quiet",
         kernel: KernelPart { head: &kernel, part: part("kernel", &kernel) },
         initramfs: part("initramfs", &[7; 5000]),
