@@ -248,7 +248,7 @@ pub fn facts(host: Arch, tool: Tool) -> Facts {
         // The system's Python, whatever stands before it in the path: that is whose packages these are.
         Tool::Pip => system_python("pip", "tests install dt-schema with it", &["-m", "pip", "--version"], packages("python3-pip", "python3-pip", "python-pip")),
         Tool::Libfdt => system_python("libfdt for Python", "dt-schema reads device trees with it", &["-c", "import libfdt"], packages("python3-libfdt", "python3-libfdt", "")),
-        Tool::Openssl => program("openssl", "tests verify signatures with it", "openssl", "openssl", "openssl"),
+        Tool::Openssl => program("openssl", "tests verify signatures with it", "openssl", "openssl", "openssl").asked(&["version"]),
         Tool::Genimage => program("genimage", "the benchmark packs the same disk with it", "genimage", "", ""),
     }
 }
