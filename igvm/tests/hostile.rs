@@ -88,6 +88,7 @@ fn good(arch: Arch) -> Vec<u8> {
         shared_gpa_boundary: None,
         memory: vec![0..32 << 20, 48 << 20..64 << 20],
         command_line: "quiet",
+        shim: None,
         kernel: KernelPart { head: &kernel, part: part("kernel", &kernel) },
         initramfs: part("initramfs", &[7; 5000]),
     };
