@@ -11,8 +11,8 @@ impl Version {
         Version(numbers.to_vec())
     }
 
-    /// The version in what a tool prints for `--version`: the first word of the form `1.2…` or `v1.2…` outside
-    /// parentheses, else the first whole number; suffixes (`-nightly`, `-38.fc40`) do not count.
+    /// The version in what a tool prints for `--version`: the first word of the form `1.2…`, `v1.2…` or `Name_1.2…`
+    /// outside parentheses, else the first whole number; suffixes (`-nightly`, `-38.fc40`, `p1`) do not count.
     pub fn find(printed: &str) -> Option<Version> {
         printed.lines().find_map(|line| {
             let line = without_parentheses(line);
@@ -54,6 +54,7 @@ impl fmt::Display for Version {
 }
 
 fn dotted(word: &str) -> Option<Version> {
+    let word = word.rsplit_once('_').map_or(word, |(_, version)| version);
     let numbers = word.strip_prefix('v').unwrap_or(word);
     let end = numbers.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(numbers.len());
     let parts: Vec<u64> =
@@ -126,6 +127,8 @@ mod tests {
             ("rustfmt 1.8.0-stable (59807616e2 2026-04-14)", "1.8.0"),
             ("cmp (GNU diffutils) 3.8", "3.8"),
             ("GNU bash, version 5.2.15(1)-release (x86_64-pc-linux-gnu)", "5.2.15"),
+            ("OpenSSH_9.2p1 Debian-2+deb12u10, OpenSSL 3.0.19 27 Jan 2026", "9.2"),
+            ("OpenSSH_10.0p2, OpenSSL 3.5.1", "10.0"),
             ("warning: something first\ntool 2.0", "2.0"),
         ];
         for (printed, expected) in cases {
