@@ -114,7 +114,8 @@ impl Cause {
             ),
             Cause::ToolVersion => (
                 "another compiler or tool",
-                "use the same tools: `--hermetic`, or install the versions that the manifest names",
+                "install the versions that the manifest names, or build where they are, in the same container or on the \
+                 same release of the distribution",
             ),
             Cause::VersionControl => (
                 "the state of a checkout",
