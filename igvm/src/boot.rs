@@ -10,8 +10,8 @@ use image::igvm::start::{Guest, Host, Run};
 use serde::Deserialize;
 
 use crate::{
+    foreign::Foreign,
     load::{self, Loaded},
-    read,
 };
 
 #[derive(Debug, Deserialize)]
@@ -28,11 +28,9 @@ pub fn boot(path: &Path) -> Result<()> {
     let text = fs::read(path).with_context(|| format!("can't read {}", path.display()))?;
     let request: Request =
         serde_json::from_slice(&text).with_context(|| format!("{} is no request", path.display()))?;
-    let name = request.file.display();
-    let file = fs::read(&request.file).with_context(|| format!("can't read {name}"))?;
-    let (file, arch) = read::read(&file).with_context(|| name.to_string())?;
-    let loaded =
-        load::load(&file, arch, &request.host).with_context(|| format!("{name}: a host refuses it"))?;
+    let Foreign { file, arch, .. } = Foreign::open(&request.file)?;
+    let loaded = load::load(&file, arch, &request.host)
+        .with_context(|| format!("{}: a host refuses it", request.file.display()))?;
     let mut runs = Vec::new();
     for (number, (gpa, bytes)) in loaded.blocks.iter().enumerate() {
         let file = format!("memory-{number:02}");

@@ -16,6 +16,7 @@ use image::{
     igvm::start::{Host, Registers},
 };
 use vtlforge_igvm::{
+    boot::boot,
     load::{Loaded, load},
     read::read,
 };
@@ -309,4 +310,32 @@ fn files_that_cannot_be_read() {
     }
     assert!(taken > 0);
     assert!(kinds.contains("an invalid file: its headers say what no reader can follow"), "{kinds:?}");
+}
+
+/// One page of the file, named by thousands of headers: read and loaded it would be 24 MiB, from 200 kB.
+#[test]
+fn boot_refuses_what_headers_multiply() {
+    let folder = tempfile::tempdir().unwrap();
+    let [file, request] = ["vtl2.igvm", "request.json"].map(|name| folder.path().join(name));
+    let guest = folder.path().join("guest.json");
+    let boots = |count: u64| {
+        let pages = (0..count).map(|number| page(MIB + number * PAGE_SIZE_4K, 1));
+        let directives = pages.chain([context(Vtl::Vtl2, 1)]).collect();
+        let mut bytes = Vec::new();
+        // The crate writes equal pages once.
+        IgvmFile::new(IgvmRevision::V1, vsm(), Vec::new(), directives)
+            .unwrap()
+            .serialize(&mut bytes)
+            .unwrap();
+        std::fs::write(&file, bytes).unwrap();
+        let text = serde_json::json!({ "file": file, "host": host(), "folder": folder.path() });
+        std::fs::write(&request, text.to_string()).unwrap();
+        boot(&request).map_err(|error| format!("{error:#}"))
+    };
+    let error = boots(6000).unwrap_err();
+    assert!(error.ends_with("with it headers name 4 times the data that the file has"), "{error}");
+    assert!(error.contains("vtl2.igvm"), "{error}");
+    assert!(!guest.exists());
+    boots(600).unwrap();
+    assert!(guest.exists());
 }
