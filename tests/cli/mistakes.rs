@@ -197,7 +197,7 @@ fn what_cannot_be_understood() {
                 status 2
                 --- stderr
                 error: invalid value 'packing' for '[WHICH]...'
-                  [possible values: noop, pack, fdt, release, kconfig, boot, vtl0, compile, kernel]
+                  [possible values: noop, pack, fdt, release, igvm, kconfig, boot, vtl0, compile, kernel]
 
                   tip: a similar value exists: 'pack'
 

@@ -4,6 +4,7 @@
 mod boot;
 mod compile;
 mod fdt;
+mod igvm;
 mod images;
 mod kconfig;
 mod noop;
@@ -16,11 +17,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::SessionOptions;
+use super::{Session, SessionOptions};
+use crate::{execute::Forecast, plan::Action};
 
 #[derive(Args, Debug)]
 pub struct Bench {
@@ -53,6 +55,8 @@ pub enum Which {
     Fdt,
     /// The check of a release of 300 MB, beside sha256sum
     Release,
+    /// An IGVM file of 40 MB packed and measured, beside SHA-384 of the same bytes
+    Igvm,
     /// A kernel configuration solved, beside make and conf (30 seconds)
     Kconfig,
     /// Kernels on the monitor, beside the same without one (1 minute)
@@ -111,6 +115,7 @@ pub fn run(arguments: &Bench) -> Result<()> {
             Which::Pack => pack::run()?,
             Which::Fdt => fdt::run()?,
             Which::Release => release::run()?,
+            Which::Igvm => igvm::run(&arguments.options)?,
             Which::Kconfig => kconfig::run(&arguments.options)?,
             Which::Boot => boot::run(&arguments.options)?,
             Which::Vtl0 => vtl0::run(&arguments.options)?,
@@ -149,6 +154,23 @@ pub fn repeat(count: usize, mut work: impl FnMut() -> Result<()>) -> Result<(Dur
     }
     times.sort();
     Ok((times[0], times[count / 2]))
+}
+
+/// An output of the first step of a kind that a build of the profile has left in the store.
+fn stored(
+    session: &Session,
+    forecasts: &[Forecast],
+    profile: &str,
+    wanted: impl Fn(&Action) -> bool,
+    output: &str,
+) -> Result<PathBuf> {
+    let steps = session.plan.steps.iter().zip(forecasts);
+    let key = steps.filter(|(step, _)| wanted(&step.action)).find_map(|(_, forecast)| match forecast {
+        Forecast::Reuse { key, .. } => Some(*key),
+        _ => None,
+    });
+    let key = key.with_context(|| format!("build it first: cargo xtask build-image {profile}"))?;
+    Ok(session.context.store.output_path(&key, output))
 }
 
 /// The most memory that this process has had resident, in words.

@@ -3,6 +3,7 @@
 use std::{
     ffi::OsString,
     os::unix::process::CommandExt as _,
+    path::PathBuf,
     process::{Command, ExitCode},
 };
 
@@ -40,6 +41,13 @@ pub fn measure(arguments: &Measure) -> Result<ExitCode> {
 
 /// Becomes the program, so that its output, exit status and end by a signal are this one's.
 fn start(package: &str, first: &[&str], rest: &[OsString]) -> Result<ExitCode> {
+    let program = program(package)?;
+    let error = Command::new(&program).args(first).args(rest).exec();
+    Err(error).with_context(|| format!("can't run {}", program.display()))
+}
+
+/// The program of a package, built where it isn't yet.
+pub fn program(package: &str) -> Result<PathBuf> {
     let member = member(package)?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
@@ -48,6 +56,5 @@ fn start(package: &str, first: &[&str], rest: &[OsString]) -> Result<ExitCode> {
     if !status.success() {
         bail!("cargo can't build {package}, which reads IGVM files");
     }
-    let error = Command::new(&member.program).args(first).args(rest).exec();
-    Err(error).with_context(|| format!("can't run {}", member.program.display()))
+    Ok(member.program)
 }

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::Row;
+use super::{Row, stored};
 use crate::{
     execute::{self, Forecast},
     plan::Action,
@@ -27,17 +27,10 @@ pub fn run(options: &SessionOptions) -> Result<Vec<Row>> {
     let selection = Selection { profiles: vec![PROFILE.to_string()], all: false };
     let session = Session::open(&selection, options, Access::Build, Arc::new(Reporter::new(false)))?;
     let forecasts = execute::forecast(&session.context, &session.plan, &session.last)?;
-    let store = |wanted: fn(&Action) -> bool, output: &str| -> Result<std::path::PathBuf> {
-        let steps = session.plan.steps.iter().zip(&forecasts);
-        let key = steps.filter(|(step, _)| wanted(&step.action)).find_map(|(_, forecast)| match forecast {
-            Forecast::Reuse { key, .. } => Some(*key),
-            _ => None,
-        });
-        let key = key.with_context(|| format!("build it first: cargo xtask build-image {PROFILE}"))?;
-        Ok(session.context.store.output_path(&key, output))
-    };
-    let source = store(|action| matches!(action, Action::UnpackSource { .. }), "tree")?;
-    let config = store(|action| matches!(action, Action::ResolveKconfig { .. }), "kernel.config")?;
+    let is_source = |action: &Action| matches!(action, Action::UnpackSource { .. });
+    let source = stored(&session, &forecasts, PROFILE, is_source, "tree")?;
+    let is_config = |action: &Action| matches!(action, Action::ResolveKconfig { .. });
+    let config = stored(&session, &forecasts, PROFILE, is_config, "kernel.config")?;
 
     let plain = plain_make(&source, &config, &folder.path().join("plain"), session.context.jobs)?;
 

@@ -38,7 +38,7 @@ pub fn run() -> Result<Vec<Row>> {
     let root = folder.path();
     fs::create_dir_all(root.join("input"))?;
     let file = root.join("input/uki.efi");
-    write_noise(&file)?;
+    write_noise(&file, FILE_BYTES)?;
     fs::write(root.join("genimage.cfg"), GENIMAGE)?;
 
     let xtask = std::env::current_exe().context("can't find this program")?;
@@ -76,10 +76,10 @@ pub fn run() -> Result<Vec<Row>> {
 }
 
 /// Bytes that no packer can skip.
-fn write_noise(path: &Path) -> Result<()> {
+pub fn write_noise(path: &Path, size_bytes: usize) -> Result<()> {
     let mut state = 1u32;
-    let mut noise = Vec::with_capacity(FILE_BYTES);
-    while noise.len() < FILE_BYTES {
+    let mut noise = Vec::with_capacity(size_bytes);
+    while noise.len() < size_bytes {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         noise.extend(state.to_le_bytes());
     }
