@@ -25,6 +25,7 @@ fn what_cannot_be_understood() {
                   build-image  Build the images of profiles: kernel, payload, disk
                   plan         Show what a build would do, and why what is not in the store isn't
                   boot         Boot a profile under QEMU, at a trust level or without one, and judge what came of it
+                  verify       Build a profile again from nothing, perturbed, and say where and why bytes differ
                   explain      Say where a value comes from, who asks for a kernel symbol, what a step is made from
                   config       Check, print or compare kernel configurations without building
                   fdt          Show, check or compare device trees without building
