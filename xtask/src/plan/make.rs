@@ -1,21 +1,19 @@
 //! From specs to a plan. Steps that several profiles share appear once.
 
+mod programs;
+mod sources;
+
 use std::collections::{BTreeMap, HashMap};
 
-use super::{
-    Action, Artifact, EspFile, InitramfsEntry, InitramfsNode, Plan, RustFrom, Source, SourceFrom, Step,
-    tools::tools_of,
-};
+use self::sources::file_name;
+use super::{Action, Artifact, EspFile, InitramfsEntry, InitramfsNode, Plan, Source, Step, tools::tools_of};
 use crate::{
     digest::canonical_json,
     kernel::Composed,
     profile::{
         FileMode, device_tree,
         spec::Spec,
-        types::{
-            Arch, CargoBuild, CargoSource, DebPin, Firmware, GitSource, IgvmEntry, IgvmPolicy, KernelSource,
-            Pin, Recipe,
-        },
+        types::{Arch, DebPin, Firmware, IgvmEntry, IgvmPolicy, Recipe},
     },
 };
 
@@ -158,50 +156,6 @@ impl Maker<'_> {
         )
     }
 
-    /// The kernel's source tree: unpacked and patched, or the user's own.
-    fn kernel_source(&mut self, spec: &Spec) -> Source {
-        let (name, package, from) = match &spec.kernel.source {
-            KernelSource::Path(path) => return Source::Local(path.to_string()),
-            KernelSource::Pin(name) => {
-                let pin = spec.kernel.pin.as_ref().expect("a resolved spec has its pin");
-                let member = pin.member.clone().expect("a resolved kernel pin has its member");
-                (
-                    name.to_string(),
-                    self.fetch_pin(name.as_str(), pin),
-                    SourceFrom::Deb { member: member.to_string() },
-                )
-            }
-            KernelSource::Archive(archive) => {
-                let name = file_name(&archive.url.to_string());
-                let action = Action::FetchUrl {
-                    url: archive.url.to_string(),
-                    sha256: archive.sha256.clone(),
-                    size_bytes: archive.size,
-                };
-                (name.clone(), self.step(format!("fetch {name}"), action, Inputs::new()), SourceFrom::Tarball)
-            }
-            KernelSource::Git(git) => return self.fetch_git(git, &spec.kernel.patches),
-        };
-        let patches = spec.kernel.patches.clone();
-        let mut inputs = patch_inputs(&patches);
-        inputs.insert("source".to_string(), output(package, "file"));
-        let name = format!("unpack {name}{}", patched(&patches));
-        let unpack = self.step(name, Action::UnpackSource { from, patches }, inputs);
-        output(unpack, "tree")
-    }
-
-    fn fetch_pin(&mut self, name: &str, pin: &Pin) -> usize {
-        self.step(format!("fetch {name}"), Action::FetchDeb(pin.deb.clone()), Inputs::new())
-    }
-
-    /// The tree of one revision.
-    fn fetch_git(&mut self, git: &GitSource, patches: &[String]) -> Source {
-        let revision = git.revision.to_string();
-        let name = format!("fetch git {}{}", &revision[..12], patched(patches));
-        let action = Action::FetchGit { url: git.url.to_string(), revision, patches: patches.to_vec() };
-        output(self.step(name, action, patch_inputs(patches)), "tree")
-    }
-
     fn device_tree(&mut self, spec: &Spec) -> Option<usize> {
         let device_tree = spec.device_tree.as_ref()?;
         let action = Action::EmitDtb {
@@ -269,73 +223,6 @@ impl Maker<'_> {
         }
     }
 
-    fn payload(&mut self, arch: Arch, recipe: &str, build: &CargoBuild) -> usize {
-        let package = build.package.to_string();
-        let source = match &build.source {
-            None => Source::Folder(format!("recipes/{recipe}")),
-            Some(CargoSource::Path(path)) => Source::Local(path.to_string()),
-            Some(CargoSource::Git(git)) => self.fetch_git(git, &[]),
-        };
-        let mut inputs: Inputs = [("crate".to_string(), source.clone())].into();
-        // A local crate is built where it is, as its owner builds it: cargo brings its crates itself.
-        if !matches!(source, Source::Local(_)) {
-            let action = Action::VendorCrates { package: package.clone() };
-            let vendor = self.step(format!("vendor {package}"), action, [("crate".into(), source)].into());
-            inputs.insert("vendor".into(), output(vendor, "tree"));
-        }
-        let rust = self.rust(arch, &mut inputs);
-        let action = Action::BuildPayload {
-            arch,
-            package,
-            binary: build.binary.to_string(),
-            features: build.features.iter().flatten().map(ToString::to_string).collect(),
-            rust,
-        };
-        self.step(format!("payload {recipe} {}", arch.name()), action, inputs)
-    }
-
-    fn monitor(&mut self, arch: Arch, way: RustWay) -> usize {
-        let (inputs, rust) = self.bare_inputs(arch, way);
-        self.step(format!("monitor {}", arch.name()), Action::BuildMonitor { arch, rust }, inputs)
-    }
-
-    /// What UEFI starts, of the same crate.
-    fn loader(&mut self, arch: Arch, way: RustWay) -> usize {
-        let (inputs, rust) = self.bare_inputs(arch, way);
-        self.step(format!("loader {}", arch.name()), Action::BuildLoader { arch, rust }, inputs)
-    }
-
-    fn bare_inputs(&mut self, arch: Arch, way: RustWay) -> (Inputs, RustFrom) {
-        let source = Source::Folder("monitor".to_string());
-        let action = Action::VendorCrates { package: "monitor".to_string() };
-        let vendor =
-            self.step("vendor monitor".to_string(), action, [("crate".into(), source.clone())].into());
-        let mut inputs: Inputs =
-            [("crate".to_string(), source), ("vendor".to_string(), output(vendor, "tree"))].into();
-        let rust = self.rust_from(arch, way, &mut inputs);
-        (inputs, rust)
-    }
-
-    fn rust(&mut self, arch: Arch, inputs: &mut Inputs) -> RustFrom {
-        self.rust_from(arch, self.host.rust[&arch].clone(), inputs)
-    }
-
-    fn rust_from(&mut self, arch: Arch, way: RustWay, inputs: &mut Inputs) -> RustFrom {
-        match way {
-            RustWay::Toolchain { target } => RustFrom::Toolchain { target },
-            RustWay::Debian { target, packages } => {
-                let mut debs = Inputs::new();
-                for (number, (name, pin)) in packages.into_iter().enumerate() {
-                    let fetched = self.step(format!("fetch {name}"), Action::FetchDeb(pin), Inputs::new());
-                    debs.insert(format!("package-{number:02}"), output(fetched, "file"));
-                }
-                let unpack = self.step(format!("unpack rust for {}", arch.name()), Action::UnpackDebs, debs);
-                inputs.insert("rust".into(), output(unpack, "tree"));
-                RustFrom::Debian { target }
-            }
-        }
-    }
-
     fn uki(&mut self, spec: &Spec, kernel: usize, initramfs: usize) -> usize {
         let pin = &spec.disk.efi_stub_pin;
         let package = self.fetch_pin(&spec.disk.efi_stub, pin);
@@ -380,21 +267,6 @@ impl Maker<'_> {
             inputs.insert("shim".to_string(), output(self.shim(spec.arch, &machine), "shim"));
         }
         Some(self.step(format!("igvm {}", spec.name), action, inputs))
-    }
-
-    /// The boot shim, for the address that the file gives it.
-    fn shim(&mut self, arch: Arch, machine: &fdt::machine::Machine) -> usize {
-        let memory = device_tree::own_memory(machine);
-        // Memory without room for it is told of when the file is packed, with everything that needs room.
-        let base = image::igvm::shim::base(&memory).unwrap_or(2 << 20);
-        let source = Source::Folder("shim".to_string());
-        let mut inputs: Inputs = [("crate".to_string(), source)].into();
-        let vendor = Action::VendorCrates { package: "boot-shim".to_string() };
-        let vendor = self.step("vendor boot-shim".to_string(), vendor, inputs.clone());
-        inputs.insert("vendor".to_string(), output(vendor, "tree"));
-        let rust = self.rust_from(arch, self.host.bare[&arch].clone(), &mut inputs);
-        let name = format!("boot shim {} at {base:#x}", arch.name());
-        self.step(name, Action::BuildShim { arch, base, rust }, inputs)
     }
 
     /// A file that the host may look into must not be taken for one that it may not: its name says it.
@@ -499,18 +371,4 @@ fn boot_path(arch: Arch) -> &'static str {
 
 fn output(step: usize, output: &str) -> Source {
     Source::Output { step, output: output.to_string() }
-}
-
-fn file_name(url: &str) -> String {
-    let path = url.split(['?', '#']).next().unwrap_or(url);
-    path.rsplit('/').find(|part| !part.is_empty()).unwrap_or(path).to_string()
-}
-
-fn patch_inputs(patches: &[String]) -> Inputs {
-    let roles = patches.iter().enumerate();
-    roles.map(|(number, path)| (format!("patch-{number:03}"), Source::File(path.clone()))).collect()
-}
-
-fn patched(patches: &[String]) -> &'static str {
-    if patches.is_empty() { "" } else { " with patches" }
 }
