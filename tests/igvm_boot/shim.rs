@@ -14,11 +14,6 @@ use crate::{
     harness::{self, folder, run, xtask},
 };
 
-/// A copy of the project with a profile for each architecture: kernels and payloads are in the store already.
-struct Project {
-    root: tempfile::TempDir,
-}
-
 /// VTL2's memory lies within the machine's: the rest is not its own.
 const SHIM: &str = "\
 device-tree:
@@ -30,10 +25,11 @@ disk:
   size: 64MiB
 ";
 
-static PROJECT: LazyLock<Project> = LazyLock::new(|| {
+/// The files of a copy of the project with a profile for each architecture: kernels and payloads are in the store already.
+static FILES: LazyLock<PathBuf> = LazyLock::new(|| {
     // Not below the target directory: from there the real project would be found.
-    let project = Project { root: tempfile::Builder::new().prefix("igvm-boot-shim").tempdir().unwrap() };
-    let root = project.root.path();
+    let copy = tempfile::Builder::new().prefix("igvm-boot-shim").tempdir().unwrap();
+    let root = copy.path();
     for name in ["profiles", "configs", "recipes", "shim"] {
         harness::copy_tree(&harness::project().join(name), &root.join(name));
     }
@@ -41,14 +37,15 @@ static PROJECT: LazyLock<Project> = LazyLock::new(|| {
         let base = fs::read_to_string(root.join(format!("profiles/{arch}-vtl2.yaml"))).unwrap();
         fs::write(root.join(format!("profiles/{arch}-shim.yaml")), base + SHIM).unwrap();
     }
+    let files = folder("shim-files");
     let mut build = xtask();
-    build.current_dir(root).args(["build-image", "x86_64-shim", "aarch64-shim"]);
+    build.current_dir(root).args(["build-image", "x86_64-shim", "aarch64-shim", "--out"]).arg(&files);
     run(&mut build).expect("build-image of profiles with the boot shim");
-    project
+    files
 });
 
 fn file(arch: &str) -> PathBuf {
-    PROJECT.root.path().join(format!("out/{arch}-shim/vtl2.igvm"))
+    FILES.join(format!("{arch}-shim/vtl2.igvm"))
 }
 
 fn boots(arch: &str, cpus: u64, options: &str) -> (Value, String) {
