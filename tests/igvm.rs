@@ -33,9 +33,7 @@ impl Project {
     pub fn of(profile: &str, name: &str, keys: &str) -> Project {
         // Not below the target directory: from there the real project would be found.
         let root = tempfile::Builder::new().prefix(name).tempdir().unwrap().keep();
-        for name in ["profiles", "configs", "recipes", "monitor"] {
-            harness::copy_tree(&harness::project().join(name), &root.join(name));
-        }
+        harness::copy_project(&root);
         let profiles = root.join("profiles");
         let text = fs::read_to_string(profiles.join(format!("{profile}.yaml"))).unwrap();
         fs::write(profiles.join("mine.yaml"), text + keys).unwrap();

@@ -427,9 +427,7 @@ struct OwnProject {
 impl OwnProject {
     fn new() -> OwnProject {
         let own = OwnProject { folder: tempfile::tempdir().unwrap() };
-        for name in ["profiles", "configs", "recipes", "monitor"] {
-            harness::copy_tree(&project().join(name), &own.root().join(name));
-        }
+        harness::copy_project(&own.root());
         for profile in fs::read_dir(own.root().join("profiles")).unwrap() {
             let path = profile.unwrap().path();
             let name = path.file_stem().unwrap().to_str().unwrap();

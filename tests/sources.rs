@@ -20,13 +20,7 @@ impl Project {
     fn new(name: &str, source: &str, patches: &[(&str, &str)]) -> Project {
         let root = folder(name).join("project");
         fs::create_dir_all(&root).unwrap();
-        for part in ["profiles", "configs", "recipes"] {
-            let from = harness::project().join(part);
-            judge("cp", &["-r", from.to_str().unwrap(), root.to_str().unwrap()]);
-        }
-        for recipe in ["vtl2-init", "paravisor"] {
-            let _ = fs::remove_dir_all(root.join("recipes").join(recipe).join("target"));
-        }
+        harness::copy_project(&root);
         let layer = root.join("profiles/layers/common.yaml");
         let text = fs::read_to_string(&layer).unwrap();
         let mut new_source = format!("  source: {source}\n");

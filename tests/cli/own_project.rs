@@ -53,9 +53,7 @@ impl OwnProject {
     pub fn new(edits: &[Edit]) -> OwnProject {
         // Not below the target directory: from there the real project would be found.
         let project = OwnProject { folder: tempfile::tempdir().unwrap() };
-        for name in ["profiles", "configs", "recipes"] {
-            harness::copy_tree(&harness::project().join(name), &project.root().join(name));
-        }
+        harness::copy_project(&project.root());
         let own = [
             ("profiles/mine.yaml", MINE),
             ("profiles/layers/mine.yaml", LAYER),

@@ -128,6 +128,13 @@ pub fn copy_tree(from: &Path, to: &Path) {
     }
 }
 
+/// What builds read of the project, for a test to change.
+pub fn copy_project(to: &Path) {
+    for name in ["profiles", "configs", "recipes", "monitor", "shim"] {
+        copy_tree(&project().join(name), &to.join(name));
+    }
+}
+
 /// Where builds without --store keep their steps.
 pub fn store() -> PathBuf {
     let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);

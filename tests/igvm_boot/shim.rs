@@ -30,9 +30,7 @@ static FILES: LazyLock<PathBuf> = LazyLock::new(|| {
     // Not below the target directory: from there the real project would be found.
     let copy = tempfile::Builder::new().prefix("igvm-boot-shim").tempdir().unwrap();
     let root = copy.path();
-    for name in ["profiles", "configs", "recipes", "shim"] {
-        harness::copy_tree(&harness::project().join(name), &root.join(name));
-    }
+    harness::copy_project(root);
     for arch in ["x86_64", "aarch64"] {
         let base = fs::read_to_string(root.join(format!("profiles/{arch}-vtl2.yaml"))).unwrap();
         fs::write(root.join(format!("profiles/{arch}-shim.yaml")), base + SHIM).unwrap();
