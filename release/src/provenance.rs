@@ -8,6 +8,7 @@ use crate::{
     Digest,
     bundle::Source,
     manifest::{self, Input, Manifest},
+    sbom::debian_purl,
 };
 
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
@@ -78,9 +79,9 @@ pub fn subjects(text: &[u8]) -> Result<BTreeMap<String, Digest>, String> {
 
 fn dependency(input: &Input) -> Value {
     match input {
-        Input::DebianPackage { package, version, pool, sha256, .. } => json!({
-            "name": format!("{package} {version}"),
-            "uri": format!("https://deb.debian.org/debian/{pool}"),
+        Input::DebianPackage { package, version, architecture, pool, sha256, .. } => json!({
+            "name": pool,
+            "uri": debian_purl(package, version, architecture),
             "digest": {"sha256": sha256},
         }),
         Input::Download { url, sha256 } => json!({"uri": url, "digest": {"sha256": sha256}}),

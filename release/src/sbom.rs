@@ -100,6 +100,11 @@ impl Bill<'_> {
     }
 }
 
+/// Package URL of a Debian package.
+pub fn debian_purl(name: &str, version: &str, arch: &str) -> String {
+    format!("pkg:deb/debian/{}@{}?arch={arch}", purl_encoded(name), purl_encoded(version))
+}
+
 /// A package URL's parts are percent-encoded but for these (ECMA-427).
 pub fn purl_encoded(part: &str) -> String {
     let mut encoded = String::new();

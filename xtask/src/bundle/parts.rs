@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use release::{
     manifest::Manifest,
-    sbom::{Crate, Kind, Part, Role, purl_encoded},
+    sbom::{Crate, Kind, Part, Role, debian_purl, purl_encoded},
 };
 
 use crate::{
@@ -235,8 +235,4 @@ fn files(host: &Host, subject: &Subject) -> Vec<PathBuf> {
         Subject::Rust { .. } | Subject::Cargo => Vec::new(),
     };
     found.into_iter().filter_map(|path| path.canonicalize().ok()).collect()
-}
-
-fn debian_purl(name: &str, version: &str, arch: &str) -> String {
-    format!("pkg:deb/debian/{}@{}?arch={arch}", purl_encoded(name), purl_encoded(version))
 }
