@@ -57,7 +57,7 @@ fn shown(said: &Said) -> String {
     text
 }
 
-const VERBS: [&[&str]; 29] = [
+const VERBS: [&[&str]; 32] = [
     &[],
     &["build-image"],
     &["plan"],
@@ -82,6 +82,9 @@ const VERBS: [&[&str]; 29] = [
     &["doctor"],
     &["release"],
     &["release", "check"],
+    &["provision"],
+    &["provision", "qemu"],
+    &["provision", "hyperv"],
     &["pins"],
     &["pins", "update"],
     &["schema"],

@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc,
     time::Instant,
 };
@@ -14,6 +14,13 @@ pub struct Console {
 }
 
 impl Console {
+    /// The same with a keyboard, which the command has as its standard input.
+    pub fn start_typed(command: &mut Command) -> (Console, ChildStdin) {
+        let mut console = Console::start(command);
+        let keyboard = console.machine.stdin.take().expect("it is a pipe");
+        (console, keyboard)
+    }
+
     pub fn start(command: &mut Command) -> Console {
         let spawned = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut machine = spawned.unwrap_or_else(|error| {
@@ -29,6 +36,11 @@ impl Console {
             }
         });
         Console { machine, lines }
+    }
+
+    /// Exit status of a machine that ends by itself.
+    pub fn ended(&mut self) -> i32 {
+        self.machine.wait().unwrap().code().unwrap_or(-1)
     }
 
     /// Everything up to the first line with `wanted`; a machine that ends or hangs before fails the test.

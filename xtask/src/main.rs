@@ -11,6 +11,7 @@ mod manifest;
 mod member;
 mod plan;
 mod profile;
+mod provision;
 mod remote;
 mod report;
 mod reproduce;
@@ -57,6 +58,9 @@ enum Verb {
     Doctor(verbs::doctor::Doctor),
     /// Make signed bundles for others, with bills of materials; check such bundles
     Release(verbs::release::ReleaseVerb),
+    /// From a profile to a machine that runs it
+    #[command(subcommand)]
+    Provision(verbs::provision::Provision),
     /// Look after profiles/pins.yaml
     #[command(subcommand)]
     Pins(verbs::pins::Pins),
@@ -92,6 +96,7 @@ fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Measure(arguments) => return verbs::igvm::measure(&arguments),
         Verb::Doctor(arguments) => return verbs::doctor::run(&arguments),
         Verb::Release(arguments) => return verbs::release::run(&arguments),
+        Verb::Provision(arguments) => return verbs::provision::run(&arguments),
         Verb::Pins(arguments) => return verbs::pins::run(&arguments),
         Verb::Schema(arguments) => verbs::schema::run(&arguments)?,
         Verb::Test(arguments) => verbs::test::run(&arguments)?,

@@ -10,6 +10,7 @@ pub mod fdt;
 pub mod igvm;
 pub mod pins;
 pub mod plan;
+pub mod provision;
 mod purposes;
 pub mod release;
 pub mod schema;

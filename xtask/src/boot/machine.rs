@@ -2,7 +2,7 @@
 //! kernel, initramfs and monitor are linked to, so no path needs quoting in QEMU's ways.
 
 mod aarch64;
-mod disk;
+pub mod disk;
 mod x86_64;
 
 use anyhow::{Context as _, Result, bail};
@@ -78,6 +78,7 @@ pub fn describe(parts: &Parts) -> Result<Machine> {
         let pipe = ["-chardev".to_string(), format!("pipe,id={REQUESTS},path={REQUESTS}")];
         machine.arguments.splice(0..0, pipe);
     }
+    machine.arguments.extend(accelerate(question.arch, Acceleration::Tcg));
     add_common(&mut machine, question, parts.gdb_port);
     Ok(machine)
 }
@@ -96,6 +97,7 @@ pub fn describe_loaded(
         Arch::X86_64 => x86_64::loaded(cpus, memory_bytes, runs, guest.registers),
         Arch::Aarch64 => aarch64::loaded(cpus, memory_bytes, runs, guest.registers),
     };
+    machine.arguments.extend(accelerate(question.arch, Acceleration::Tcg));
     add_common(&mut machine, question, gdb_port);
     machine
 }
@@ -146,26 +148,49 @@ fn command_line(parts: &Parts) -> String {
     format!("{} vtl2_init.after={after}", parts.command_line)
 }
 
+/// What runs the guest's processors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acceleration {
+    /// QEMU's emulation, which lets a monitor in below the kernel.
+    Tcg,
+    /// The machine's own processors, for guests of their architecture.
+    Kvm,
+}
+
+fn accelerate(arch: Arch, acceleration: Acceleration) -> Vec<String> {
+    strings(match (acceleration, arch) {
+        (Acceleration::Kvm, _) => &["-accel", "kvm"],
+        // With a thread a processor, QEMU lets one run code while another patches it: kernels die of that now and then.
+        (Acceleration::Tcg, Arch::X86_64) => &["-accel", "tcg,thread=single"],
+        (Acceleration::Tcg, Arch::Aarch64) => &["-accel", "tcg"],
+    })
+}
+
 fn add_common(machine: &mut Machine, question: Question, gdb_port: Option<u16>) {
     let arguments = &mut machine.arguments;
-    let accel = match question.arch {
-        // With a thread a processor, QEMU lets one run code while another patches it: kernels die of that now and then.
-        Arch::X86_64 => "tcg,thread=single",
-        Arch::Aarch64 => "tcg",
-    };
-    arguments.extend(strings(&["-accel", accel, "-nodefaults", "-display", "none", "-no-reboot"]));
+    arguments.extend(headless());
     arguments.extend(["-m".to_string(), format!("{}M", machine.memory_bytes / MIB)]);
     arguments.extend(["-smp".to_string(), question.cpus.to_string()]);
-    if question.is_interactive {
-        let chardev = format!("stdio,id=console,mux=on,signal=off,logfile={CONSOLE}");
-        arguments.extend(["-chardev".to_string(), chardev]);
-        arguments.extend(strings(&["-serial", "chardev:console", "-mon", "chardev=console,mode=readline"]));
-    } else {
-        arguments.extend(strings(&["-serial", "stdio", "-monitor", "none"]));
+    match question.is_interactive {
+        true => arguments.extend(terminal()),
+        false => arguments.extend(strings(&["-serial", "stdio", "-monitor", "none"])),
     }
     if let Some(port) = gdb_port {
         arguments.extend(["-S".to_string(), "-gdb".to_string(), format!("tcp:127.0.0.1:{port}")]);
     }
+}
+
+/// Only what is asked for, and no screen; restarting ends the run.
+pub fn headless() -> Vec<String> {
+    strings(&["-nodefaults", "-display", "none", "-no-reboot"])
+}
+
+/// The serial console on this terminal, with QEMU's monitor behind Ctrl-A C, and a copy in [`CONSOLE`].
+pub fn terminal() -> Vec<String> {
+    let chardev = format!("stdio,id=console,mux=on,signal=off,logfile={CONSOLE}");
+    let mut arguments = vec!["-chardev".to_string(), chardev];
+    arguments.extend(strings(&["-serial", "chardev:console", "-mon", "chardev=console,mode=readline"]));
+    arguments
 }
 
 /// Has QEMU put files of the folder into memory.

@@ -3,7 +3,7 @@
 //! Only builds without Secure Boot enforcement: the images are not signed with Microsoft's keys. Where a package
 //! ships both, the 4 MiB build is taken, which distributions keep when they drop the 2 MiB one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Arch, Host};
 
@@ -22,20 +22,34 @@ pub enum FlashFormat {
     Qcow2,
 }
 
+impl FlashFormat {
+    pub fn name(self) -> &'static str {
+        match self {
+            FlashFormat::Raw => "raw",
+            FlashFormat::Qcow2 => "qcow2",
+        }
+    }
+
+    /// As distributions name their files.
+    fn of(code: &Path) -> FlashFormat {
+        match code.extension().is_some_and(|extension| extension == "qcow2") {
+            true => FlashFormat::Qcow2,
+            false => FlashFormat::Raw,
+        }
+    }
+}
+
 /// The first pair of the table of which both files are there.
 pub fn find(host: &Host, arch: Arch) -> Option<Firmware> {
     places(arch).iter().find_map(|(code, variables)| {
         let (code, variables) = (host.system(code), host.system(variables));
-        let format = if code.extension().is_some_and(|e| e == "qcow2") {
-            FlashFormat::Qcow2
-        } else {
-            FlashFormat::Raw
-        };
+        let format = FlashFormat::of(&code);
         (code.is_file() && variables.is_file()).then_some(Firmware { code, variables, format })
     })
 }
 
-fn places(arch: Arch) -> &'static [(&'static str, &'static str)] {
+/// Where code and variables are looked for, in this order.
+pub fn places(arch: Arch) -> &'static [(&'static str, &'static str)] {
     match arch {
         Arch::X86_64 => &[
             // Debian and Ubuntu, package ovmf.

@@ -76,6 +76,7 @@ pub enum Tool {
     Libfdt,
     Openssl,
     Genimage,
+    Shellcheck,
 }
 
 /// How to see whether it is there.
@@ -188,6 +189,7 @@ fn needed_for(host: Arch, purpose: Purpose) -> Vec<Tool> {
             T::Node,
             T::Npm,
             T::Openssl,
+            T::Shellcheck,
             T::Make,
         ],
         Purpose::Bench => vec![T::Genimage, T::Make, T::Mdir, T::FsckFat],
@@ -249,6 +251,7 @@ pub fn facts(host: Arch, tool: Tool) -> Facts {
         Tool::Pip => system_python("pip", "tests install dt-schema with it", &["-m", "pip", "--version"], packages("python3-pip", "python3-pip", "python-pip")),
         Tool::Libfdt => system_python("libfdt for Python", "dt-schema reads device trees with it", &["-c", "import libfdt"], packages("python3-libfdt", "python3-libfdt", "")),
         Tool::Openssl => program("openssl", "tests verify signatures with it", "openssl", "openssl", "openssl").asked(&["version"]),
+        Tool::Shellcheck => program("shellcheck", "tests check the scripts that are written with it", "shellcheck", "ShellCheck", "shellcheck"),
         Tool::Genimage => program("genimage", "the benchmark packs the same disk with it", "genimage", "", ""),
     }
 }

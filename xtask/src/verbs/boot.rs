@@ -114,7 +114,8 @@ pub enum VtlChoice {
     None,
 }
 
-fn memory(text: &str) -> Result<u64, String> {
+/// Memory of a machine, in bytes.
+pub fn memory(text: &str) -> Result<u64, String> {
     const MIB: u64 = 1 << 20;
     const LEAST: u64 = 64 * MIB;
     let bytes = ByteSize::parse(text).ok_or("not a size such as 512MiB or 2GiB")?.0;

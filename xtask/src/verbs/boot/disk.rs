@@ -6,16 +6,16 @@ use super::{Boot, Ready, execute, folder, made};
 use crate::{
     boot::{
         Below, Question,
-        machine::{self, DISK, VARIABLES},
+        machine::{
+            self, DISK, VARIABLES,
+            disk::{CODE, size},
+        },
     },
     host::{firmware, qemu},
     plan::{self, Action},
-    profile::{Vtl, spec::Spec},
+    profile::Vtl,
     verbs::Session,
 };
-
-/// What firmware and the monitor need beside the memory that the disk's device tree names.
-const BESIDE: u64 = 512 << 20;
 
 /// Builds the disk, and describes the machine that its device tree is for.
 pub fn prepare(arguments: &Boot, session: &mut Session) -> Result<Ready> {
@@ -25,7 +25,7 @@ pub fn prepare(arguments: &Boot, session: &mut Session) -> Result<Ready> {
     );
     let profile = &session.profiles[0];
     let (name, arch, vtl) = (profile.spec.name.clone(), profile.spec.arch, profile.spec.vtl);
-    let (cpus, memory_bytes) = machine_of(&profile.spec, arguments);
+    let (cpus, memory_bytes) = size(&profile.spec, arguments.smp, arguments.memory);
     let host = session.context.tools.host();
     let qemu = qemu::find(host, &mut session.context.tools.memo(), arch)?;
     let firmware = firmware::find(host, arch).with_context(|| {
@@ -41,6 +41,7 @@ pub fn prepare(arguments: &Boot, session: &mut Session) -> Result<Ready> {
         made(session, &plan, &outcomes, |action| matches!(action, Action::PackDisk { .. }), "disk.raw");
     let folder = folder(arguments, session, &format!("{name}-disk"))?;
     folder.link(DISK, &disk)?;
+    folder.link(CODE, &firmware.code)?;
     // The guest writes to it.
     let variables = std::fs::read(&firmware.variables)
         .with_context(|| format!("can't read {}", firmware.variables.display()))?;
@@ -54,7 +55,7 @@ pub fn prepare(arguments: &Boot, session: &mut Session) -> Result<Ready> {
         is_self_test: false,
         is_shutdown: false,
     };
-    let machine = machine::describe_disk(question, memory_bytes, &firmware, arguments.gdb);
+    let machine = machine::describe_disk(question, memory_bytes, firmware.format, arguments.gdb);
     Ok(Ready {
         name: format!("{name}'s disk"),
         question,
@@ -64,14 +65,4 @@ pub fn prepare(arguments: &Boot, session: &mut Session) -> Result<Ready> {
         until_ready: true,
         vtl0: None,
     })
-}
-
-/// Processors, and memory in bytes: as the disk's device tree has them, where it has one.
-fn machine_of(spec: &Spec, arguments: &Boot) -> (u32, u64) {
-    let Some(tree) = spec.device_tree.as_ref().filter(|_| spec.vtl == Vtl::Vtl2) else {
-        return (arguments.smp, arguments.memory.max(BESIDE));
-    };
-    let machine = crate::profile::device_tree::describe(spec.arch, spec.vtl, tree, &spec.kernel.command_line);
-    let memory: u64 = machine.memory.iter().map(|memory| memory.range.size).sum();
-    (machine.cpus.len() as u32, arguments.memory.max(memory + BESIDE))
 }
