@@ -212,8 +212,17 @@ fn the_plan_as_json_is_whole_and_sorted() {
     }
     let artifacts = plan["artifacts"].as_array().unwrap();
     let named: BTreeSet<&str> = artifacts.iter().map(|artifact| artifact["name"].as_str().unwrap()).collect();
-    let wanted =
-        ["disk.raw", "disk.vhd", "initramfs.cpio.zst", "kernel", "kernel.config", "uki.efi", "vmlinux"];
+    let wanted = [
+        "disk.qcow2",
+        "disk.raw",
+        "disk.vhd",
+        "disk.vhdx",
+        "initramfs.cpio.zst",
+        "kernel",
+        "kernel.config",
+        "uki.efi",
+        "vmlinux",
+    ];
     assert_eq!(named, wanted.into());
     assert!(artifacts.iter().all(|artifact| (artifact["step"].as_u64().unwrap() as usize) < steps.len()));
 }

@@ -1,4 +1,4 @@
-//! Byte formats of bootable images: cpio, FAT32, GPT, whole disks, fixed VHD, unified kernel images,
+//! Byte formats of bootable images: cpio, FAT32, GPT, whole disks, fixed VHD, VHDX, qcow2, unified kernel images,
 //! and what an IGVM file holds.
 //!
 //! Values in, bytes out. Nothing here opens a file, reads the environment, starts a process, asks the time or draws
@@ -14,6 +14,7 @@
 //! | [`efi`] | EFI application made of an ELF program | bytes |
 //! | [`uki`] | unified kernel image | a [`layout::Layout`] |
 //! | [`vhd`] | footer of a fixed VHD | 512 bytes |
+//! | [`vhdx`], [`qcow2`] | a disk in the formats of Hyper-V and QEMU | one pass over a [`source::Source`] |
 //! | [`igvm`] | pages, registers and parameters of an IGVM file | an [`igvm::Layout`] |
 //! | [`ident`] | GUIDs and volume ids from a seed and a role | values |
 
@@ -27,9 +28,12 @@ pub mod ident;
 pub mod igvm;
 pub mod kernel;
 pub mod layout;
+pub mod qcow2;
+pub mod source;
 mod sparse;
 pub mod uki;
 pub mod vhd;
+pub mod vhdx;
 
 pub use arch::Arch;
 pub use uuid::Uuid;

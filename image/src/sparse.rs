@@ -108,7 +108,7 @@ pub(crate) fn used_blocks(bytes: &[u8], block_bytes: usize) -> impl Iterator<Ite
     })
 }
 
-fn is_zero(bytes: &[u8]) -> bool {
+pub(crate) fn is_zero(bytes: &[u8]) -> bool {
     // Most blocks show in their first bytes that they are used; the fold has no early exit and so becomes wide loads.
     bytes.first().is_none_or(|first| *first == 0) && bytes.iter().fold(0, |all, byte| all | byte) == 0
 }

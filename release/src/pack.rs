@@ -36,7 +36,8 @@ impl Packing {
     /// How a bundle packed like this has the artifact `name`: only disks and kernels with symbols gain by it, and the
     /// rest is for use as it is.
     pub fn of(self, name: &str) -> Packing {
-        let gains = name == "vmlinux" || name.ends_with(".raw") || name.ends_with(".vhd");
+        let is_disk = [".raw", ".vhd", ".vhdx", ".qcow2"].iter().any(|suffix| name.ends_with(suffix));
+        let gains = name == "vmlinux" || is_disk;
         if gains { self } else { Packing::None }
     }
 }

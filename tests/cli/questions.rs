@@ -29,7 +29,9 @@ fn plans() {
                 run?   uki mine                  depends on extract efi-stub-x86_64, initramfs mine, kernel mine
                 run?   disk mine                 depends on uki mine
                 run?   vhd mine                  depends on disk mine
-                0 to reuse, 3 to run, 9 decided by what those make
+                run?   vhdx mine                 depends on disk mine
+                run?   qcow2 mine                depends on disk mine
+                0 to reuse, 3 to run, 11 decided by what those make
             "#]],
         ),
         Case {
@@ -52,7 +54,9 @@ fn plans() {
                 run?   uki mine                  depends on extract efi-stub-x86_64, initramfs mine, kernel mine
                 run?   disk mine                 depends on uki mine
                 run?   vhd mine                  depends on disk mine
-                0 to reuse, 4 to run, 6 decided by what those make
+                run?   vhdx mine                 depends on disk mine
+                run?   qcow2 mine                depends on disk mine
+                0 to reuse, 4 to run, 8 decided by what those make
             "#]],
         },
     ]);
@@ -91,6 +95,11 @@ fn explanations() {
                   size: 256MiB                               # default
                   label: ESP                                 # default
                   efi-stub: efi-stub-x86_64                  # profiles/layers/mine.yaml:10:13
+                  formats:
+                    - vhd                                    # default
+                    - vhdx                                   # default
+                    - qcow2                                  # default
+                  qcow2-compression: none                    # default
                 release:
                   packing: zstd                              # default
             "#]],
@@ -149,7 +158,7 @@ fn explanations() {
                 status 1
                 --- stderr
                 error: a profile has no key `frobnicate`, only `name`, `description`, `arch`, `vtl`, `firmware`, `console`, `kernel`, `payload`, `disk` and `release`
-                  hint: steps are `fetch linux-7.3`, `unpack linux-7.3`, `kconfig mine`, `kernel mine`, `vendor vtl2-init`, `payload vtl2-init x86_64`, `initramfs mine`, `fetch efi-stub-x86_64`, `extract efi-stub-x86_64`, `uki mine`, `disk mine`, `vhd mine`
+                  hint: steps are `fetch linux-7.3`, `unpack linux-7.3`, `kconfig mine`, `kernel mine`, `vendor vtl2-init`, `payload vtl2-init x86_64`, `initramfs mine`, `fetch efi-stub-x86_64`, `extract efi-stub-x86_64`, `uki mine`, `disk mine`, `vhd mine`, `vhdx mine`, `qcow2 mine`
             "#]],
         ),
         case(

@@ -12,7 +12,7 @@ use anyhow::Result;
 use release::{manifest::Output, sums::Sums};
 use serde::Serialize;
 
-pub use copy::copy;
+pub use copy::{copy, next_extent};
 pub use place::{Place, Strangers};
 
 use crate::{

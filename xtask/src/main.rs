@@ -2,6 +2,7 @@
 
 mod boot;
 mod bundle;
+mod disks;
 mod execute;
 mod export;
 mod fetch;

@@ -1,4 +1,5 @@
-//! PackDisk and PackVhd: the EFI system partition in a GPT, raw and as Azure takes it.
+//! PackDisk: the EFI system partition in a GPT. PackVhd, PackVhdx, PackQcow2: that disk as Azure, Hyper-V and QEMU
+//! take it.
 
 use std::{
     collections::BTreeMap,
@@ -12,10 +13,18 @@ use image::{
     fat,
     gpt::PartitionKind,
     ident, vhd,
+    vhdx::Identity,
 };
 
 use super::run::Job;
-use crate::{digest::Digest, export, plan::EspFile, store::OutputKind};
+use crate::{
+    digest::Digest,
+    disks::{self, Raw},
+    export,
+    plan::EspFile,
+    profile::types::Qcow2Compression,
+    store::OutputKind,
+};
 
 /// Identifiers of a profile's image follow from its name and the role alone: the same disk in every build, two
 /// disks told apart on one machine.
@@ -83,4 +92,17 @@ pub fn pack_vhd(job: &Job, profile: &str, size_bytes: u64) -> Result<Vec<(&'stat
     };
     write().with_context(|| format!("can't write {}", path.display()))?;
     Ok(vec![("disk.vhd", OutputKind::File)])
+}
+
+pub fn pack_vhdx(job: &Job, profile: &str) -> Result<Vec<(&'static str, OutputKind)>> {
+    let id = |role| ident::guid(&seed(profile), role);
+    let identity =
+        Identity { file_write: id("vhdx file"), data_write: id("vhdx data"), disk: id("vhdx disk") };
+    disks::write_vhdx(&mut Raw::open(job.input("disk"))?, &identity, &job.out("disk.vhdx"))?;
+    Ok(vec![("disk.vhdx", OutputKind::File)])
+}
+
+pub fn pack_qcow2(job: &Job, compression: Qcow2Compression) -> Result<Vec<(&'static str, OutputKind)>> {
+    disks::write_qcow2(&mut Raw::open(job.input("disk"))?, compression, &job.out("disk.qcow2"))?;
+    Ok(vec![("disk.qcow2", OutputKind::File)])
 }

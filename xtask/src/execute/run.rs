@@ -249,6 +249,8 @@ fn dispatch(job: &Job) -> Result<Vec<(&'static str, OutputKind)>> {
             disk::pack(job, profile, *size_bytes, label, esp)
         }
         Action::PackVhd { profile, size_bytes } => disk::pack_vhd(job, profile, *size_bytes),
+        Action::PackVhdx { profile } => disk::pack_vhdx(job, profile),
+        Action::PackQcow2 { compression } => disk::pack_qcow2(job, *compression),
     }
 }
 

@@ -40,7 +40,7 @@ fn copy_extents(source: &File, target: &File, copy_part: CopyPart) -> io::Result
 }
 
 /// Begin and end of the first data at or behind `position`. A file system that can't tell holes has none.
-fn next_extent(source: &File, position: u64, end: u64) -> io::Result<Option<(u64, u64)>> {
+pub fn next_extent(source: &File, position: u64, end: u64) -> io::Result<Option<(u64, u64)>> {
     if position >= end {
         return Ok(None);
     }

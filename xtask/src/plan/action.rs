@@ -9,7 +9,7 @@ use crate::{
     profile::{
         FileMode, Sha256,
         spec::{DeviceTreeSpec, IgvmSpec},
-        types::{Arch, DebPin, NodeKind, Vtl},
+        types::{Arch, DebPin, NodeKind, Qcow2Compression, Vtl},
     },
 };
 
@@ -68,6 +68,10 @@ pub enum Action {
     PackDisk { profile: String, size_bytes: u64, label: String, esp: BTreeMap<String, EspFile> },
     /// `disk` → `disk.vhd`
     PackVhd { profile: String, size_bytes: u64 },
+    /// `disk` → `disk.vhdx`
+    PackVhdx { profile: String },
+    /// `disk` → `disk.qcow2`
+    PackQcow2 { compression: Qcow2Compression },
 }
 
 /// What `source` of UnpackSource is.
@@ -149,6 +153,8 @@ impl Action {
             Action::PackIgvm { .. } => "pack-igvm",
             Action::PackDisk { .. } => "pack-disk",
             Action::PackVhd { .. } => "pack-vhd",
+            Action::PackVhdx { .. } => "pack-vhdx",
+            Action::PackQcow2 { .. } => "pack-qcow2",
         }
     }
 
@@ -181,7 +187,9 @@ impl Action {
             Action::PackInitramfs { .. }
             | Action::BuildUki { .. }
             | Action::PackDisk { .. }
-            | Action::PackVhd { .. } => (1, env!("VTLFORGE_IMAGE_CODE")),
+            | Action::PackVhd { .. }
+            | Action::PackVhdx { .. }
+            | Action::PackQcow2 { .. } => (1, env!("VTLFORGE_IMAGE_CODE")),
         };
         format!("{number}{}{code}", if code.is_empty() { "" } else { " " })
     }
@@ -198,7 +206,9 @@ impl Action {
             | Action::PackInitramfs { .. }
             | Action::BuildUki { .. }
             | Action::PackDisk { .. }
-            | Action::PackVhd { .. } => Weight::Light,
+            | Action::PackVhd { .. }
+            | Action::PackVhdx { .. }
+            | Action::PackQcow2 { .. } => Weight::Light,
             Action::UnpackSource { .. }
             | Action::UnpackDebs
             | Action::ResolveKconfig { .. }

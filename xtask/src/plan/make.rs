@@ -13,7 +13,7 @@ use crate::{
     profile::{
         FileMode, device_tree,
         spec::Spec,
-        types::{Arch, DebPin, Firmware, IgvmEntry, IgvmPolicy, Recipe},
+        types::{Arch, DebPin, DiskFormat, Firmware, IgvmEntry, IgvmPolicy, Recipe},
     },
 };
 
@@ -103,18 +103,12 @@ const DEVICE: FileMode = FileMode(0o600);
 
 impl Maker<'_> {
     fn profile(&mut self, ProfileInput { spec, composed }: &ProfileInput) {
-        let name = &spec.name;
         let kernel = self.kernel(spec, composed);
         let device_tree = self.device_tree(spec);
         let initramfs = self.initramfs(spec);
         let uki = (spec.firmware == Firmware::Uefi).then(|| self.uki(spec, kernel, initramfs));
         let igvm = self.igvm(spec, kernel, initramfs);
         let disk = self.disk(spec, kernel, initramfs, device_tree, uki);
-        let vhd = self.step(
-            format!("vhd {name}"),
-            Action::PackVhd { profile: name.clone(), size_bytes: spec.disk.size_bytes },
-            [("disk".into(), output(disk, "disk.raw"))].into(),
-        );
         let config = self.plan.steps[kernel].inputs["config"].clone();
         self.artifact(spec, "kernel", kernel, "kernel");
         self.artifact(spec, "vmlinux", kernel, "vmlinux");
@@ -133,7 +127,9 @@ impl Maker<'_> {
             self.igvm_artifacts(spec, igvm);
         }
         self.artifact(spec, "disk.raw", disk, "disk.raw");
-        self.artifact(spec, "disk.vhd", vhd, "disk.vhd");
+        for format in &spec.disk.formats {
+            self.disk_in(spec, *format, disk);
+        }
     }
 
     fn kernel(&mut self, spec: &Spec, composed: &Composed) -> usize {
@@ -327,6 +323,22 @@ impl Maker<'_> {
             esp,
         };
         self.step(format!("disk {}", spec.name), action, inputs)
+    }
+
+    /// The disk in another format.
+    fn disk_in(&mut self, spec: &Spec, format: DiskFormat, disk: usize) {
+        let profile = spec.name.clone();
+        let compression = spec.disk.qcow2_compression;
+        let (what, file, action) = match format {
+            DiskFormat::Vhd => {
+                ("vhd", "disk.vhd", Action::PackVhd { profile, size_bytes: spec.disk.size_bytes })
+            }
+            DiskFormat::Vhdx => ("vhdx", "disk.vhdx", Action::PackVhdx { profile }),
+            DiskFormat::Qcow2 => ("qcow2", "disk.qcow2", Action::PackQcow2 { compression }),
+        };
+        let inputs = [("disk".to_string(), output(disk, "disk.raw"))].into();
+        let step = self.step(format!("{what} {}", spec.name), action, inputs);
+        self.artifact(spec, file, step, file);
     }
 
     fn artifact(&mut self, spec: &Spec, name: &str, step: usize, output: &str) {

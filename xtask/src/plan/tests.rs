@@ -18,7 +18,7 @@ use crate::{
     kernel::compose::compose_sources,
     profile::{
         self, Arch,
-        types::{Firmware, IgvmEntry},
+        types::{DiskFormat, Firmware, IgvmEntry},
     },
 };
 
@@ -170,6 +170,8 @@ fn outputs(action: &Action) -> &'static [&'static str] {
             &["vtl2.igvm", "vtl2.map.json", "measurements.json", "vsm-isolation.corim"]
         }
         Action::PackVhd { .. } => &["disk.vhd"],
+        Action::PackVhdx { .. } => &["disk.vhdx"],
+        Action::PackQcow2 { .. } => &["disk.qcow2"],
     }
 }
 
@@ -236,10 +238,35 @@ fn artifacts_follow_the_firmware() {
         let names: BTreeSet<&str> = artifacts.map(|artifact| artifact.name.as_str()).collect();
         assert_eq!(names.contains("uki.efi"), spec.firmware == Firmware::Uefi, "{}", spec.name);
         assert_eq!(names.contains("platform.dtb"), spec.device_tree.is_some(), "{}", spec.name);
-        for always in ["kernel", "vmlinux", "kernel.config", "initramfs.cpio.zst", "disk.raw", "disk.vhd"] {
+        for always in ["kernel", "vmlinux", "kernel.config", "initramfs.cpio.zst", "disk.raw"] {
             assert!(names.contains(always), "{}: {always}", spec.name);
         }
     }
+}
+
+/// Each from the one disk, and only those that the profile names.
+#[test]
+fn the_disk_is_in_the_formats_of_the_profile() {
+    let (mut profiles, host) = inputs(&own(), &["x86_64-vtl0"]);
+    let made = |profiles: &[ProfileInput]| -> Vec<String> {
+        let plan = make(profiles, &host);
+        let disk = plan.steps.iter().position(|step| step.action.kind() == "pack-disk").unwrap();
+        let reads_disk = |step: &&Step| step.inputs.values().any(|input| is_output_of(input, disk));
+        let artifact = |step: &Step| {
+            let by_name = |artifact: &&Artifact| plan.steps[artifact.step].name == step.name;
+            plan.artifacts.iter().find(by_name).unwrap().name.clone()
+        };
+        plan.steps.iter().filter(reads_disk).map(artifact).collect()
+    };
+    assert_eq!(made(&profiles), ["disk.vhd", "disk.vhdx", "disk.qcow2"]);
+    profiles[0].spec.disk.formats = vec![DiskFormat::Vhdx];
+    assert_eq!(made(&profiles), ["disk.vhdx"]);
+    profiles[0].spec.disk.formats.clear();
+    assert_eq!(made(&profiles), [""; 0]);
+}
+
+fn is_output_of(source: &Source, number: usize) -> bool {
+    matches!(source, Source::Output { step, .. } if *step == number)
 }
 
 /// The boot shim is built for the place that the file gives it, and only where it is asked for.
@@ -271,7 +298,7 @@ fn a_boot_has_what_it_needs_and_no_more() {
         for kind in ["build-kernel", "pack-initramfs", "build-monitor"] {
             assert_eq!(count(kind), 1, "{name}: {kind}");
         }
-        for kind in ["pack-disk", "pack-vhd", "build-uki", "emit-dtb"] {
+        for kind in ["pack-disk", "pack-vhd", "pack-vhdx", "pack-qcow2", "build-uki", "emit-dtb"] {
             assert_eq!(count(kind), 0, "{name}: {kind}");
         }
         // What an image build makes is taken over: the same steps.
@@ -347,7 +374,9 @@ fn what_a_person_sees_of_an_empty_store() {
         run?   monitor x86_64            depends on vendor monitor
         run?   disk x86_64-vtl2          depends on device-tree x86_64-vtl2, initramfs x86_64-vtl2, kernel x86_64-vtl2, loader x86_64, monitor x86_64
         run?   vhd x86_64-vtl2           depends on disk x86_64-vtl2
-        0 to reuse, 5 to run, 11 decided by what those make
+        run?   vhdx x86_64-vtl2          depends on disk x86_64-vtl2
+        run?   qcow2 x86_64-vtl2         depends on disk x86_64-vtl2
+        0 to reuse, 5 to run, 13 decided by what those make
     "#]]
     .assert_eq(&show(&plan, &statuses, Format::Human));
     let shown: serde_json::Value = serde_json::from_str(&show(&plan, &statuses, Format::Json)).unwrap();

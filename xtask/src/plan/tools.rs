@@ -50,6 +50,8 @@ pub fn tools_of(action: &Action, host: Arch) -> Vec<Subject> {
         | Action::PackInitramfs { .. }
         | Action::BuildUki { .. }
         | Action::PackDisk { .. }
-        | Action::PackVhd { .. } => Vec::new(),
+        | Action::PackVhd { .. }
+        | Action::PackVhdx { .. }
+        | Action::PackQcow2 { .. } => Vec::new(),
     }
 }

@@ -17,8 +17,8 @@ use super::{
     rules,
     scalar::{Address, ByteSize, Name},
     types::{
-        Arch, Console, Firmware, Igvm, IgvmEntry, IgvmPlatform, IgvmPolicy, Kernel, KernelSource, Pin,
-        Profile, Recipe, Vtl,
+        Arch, Console, DiskFormat, Firmware, Igvm, IgvmEntry, IgvmPlatform, IgvmPolicy, Kernel, KernelSource,
+        Pin, Profile, Qcow2Compression, Recipe, Vtl,
     },
 };
 use crate::kernel::lint::Rules;
@@ -104,6 +104,8 @@ pub struct DiskSpec {
     pub efi_stub: String,
     #[serde(skip)]
     pub efi_stub_pin: Pin,
+    pub formats: Vec<DiskFormat>,
+    pub qcow2_compression: Qcow2Compression,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -127,13 +129,14 @@ pub struct IgvmSpec {
 
 /// What a key gets that no file sets.
 mod default {
-    use super::ByteSize;
+    use super::{ByteSize, DiskFormat};
 
     /// The best that zstd does at its usual memory; a payload is packed once and unpacked at each boot.
     pub const COMPRESSION_LEVEL: u8 = 19;
     /// A kernel, a payload and as much again for updates; FAT32 needs 36 MiB.
     pub const DISK_SIZE_BYTES: u64 = 256 << 20;
     pub const DISK_LABEL: &str = "ESP";
+    pub const DISK_FORMATS: [DiskFormat; 3] = [DiskFormat::Vhd, DiskFormat::Vhdx, DiskFormat::Qcow2];
     /// For a payload that does a little more than report.
     pub const IGVM_RESERVE: ByteSize = ByteSize(16 << 20);
     pub const IGVM_SECURITY_VERSION: u32 = 1;
@@ -214,6 +217,8 @@ impl Resolver<'_, '_> {
                 label: disk.label.map_or(default::DISK_LABEL.to_owned(), |label| label.to_string()),
                 efi_stub: efi_stub?.to_string(),
                 efi_stub_pin: efi_stub_pin?,
+                formats: disk.formats.unwrap_or_else(|| default::DISK_FORMATS.to_vec()),
+                qcow2_compression: disk.qcow2_compression.unwrap_or(Qcow2Compression::None),
             },
             release: ReleaseSpec { packing: profile.release.unwrap_or_default().packing.unwrap_or_default() },
             origins,

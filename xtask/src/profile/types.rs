@@ -213,6 +213,31 @@ pub struct Disk {
     pub label: Option<VolumeLabel>,
     /// EFI stub of the unified kernel image: an entry of profiles/pins.yaml.
     pub efi_stub: Option<Name>,
+    /// What is made of disk.raw for those who take another format. Without it all; `[]` is none.
+    pub formats: Option<Vec<DiskFormat>>,
+    /// Without it `none`: what fills a disk is compressed already.
+    pub qcow2_compression: Option<Qcow2Compression>,
+}
+
+/// A file that holds a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DiskFormat {
+    /// disk.vhd, fixed: Azure.
+    Vhd,
+    /// disk.vhdx, dynamic: Hyper-V.
+    Vhdx,
+    /// disk.qcow2: QEMU and what is built on it.
+    Qcow2,
+}
+
+/// How the clusters of disk.qcow2 are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Qcow2Compression {
+    None,
+    /// Zstandard: QEMU 5.1 and newer.
+    Zstd,
 }
 
 /// What `cargo xtask release` makes of it.

@@ -30,7 +30,7 @@ fn unknown_key_like_no_other() {
         profiles/demo.yaml:10:3: unknown key `colour` in `disk`
          10 |   colour: red
             |   ^
-          hint: keys allowed here: `size`, `label` and `efi-stub`
+          hint: keys allowed here: `size`, `label`, `efi-stub`, `formats` and `qcow2-compression`
         1 problem"#]]);
 }
 
@@ -125,7 +125,7 @@ fn number_in_a_list_of_strings() {
 #[test]
 fn list_for_a_map() {
     good().edit(DEMO, "  size: 300MiB\n  label: DEMO", "  - size: 300MiB").bad(expect![[r#"
-        profiles/demo.yaml:10:3: `disk`: expected a map with the keys `size`, `label` and `efi-stub`, found a list
+        profiles/demo.yaml:10:3: `disk`: expected a map with the keys `size`, `label`, `efi-stub`, `formats` and `qcow2-compression`, found a list
          10 |   - size: 300MiB
             |   ^
           hint: remove the dashes in front of the keys

@@ -45,6 +45,11 @@ fn everything() {
               size: 300MiB                               # profiles/demo.yaml:10:9
               label: DEMO                                # profiles/demo.yaml:11:10
               efi-stub: stub                             # profiles/layers/base.yaml:8:13
+              formats:
+                - vhd                                    # default
+                - vhdx                                   # default
+                - qcow2                                  # default
+              qcow2-compression: none                    # default
             release:
               packing: zstd                              # default
         "#]],
