@@ -53,16 +53,37 @@ pub fn pack(from: &mut dyn Read, size_bytes: u64, to: impl Write, packing: Packi
             copy(from, &mut encoder)?;
             encoder.finish()?.flush()
         }
-        Packing::ZstdSeekable => {
-            let options = zeekstd::EncodeOptions::new()
-                .checksum_flag(true)
-                .compression_level(LEVEL)
-                .frame_size_policy(zeekstd::FrameSizePolicy::Uncompressed(FRAME_BYTES));
-            let mut encoder = options.into_encoder(to).map_err(io::Error::other)?;
-            read(from, |part| encoder.compress(part).map(drop).map_err(io::Error::other))?;
-            encoder.finish().map(drop).map_err(io::Error::other)
-        }
+        Packing::ZstdSeekable => pack_in_frames(from, to),
     }
+}
+
+/// The Zstandard Seekable Format, version 0.1.0: frames that know nothing of each other, and a frame that is skipped by
+/// readers of plain Zstandard with the size of each, packed and not, as 32-bit little-endian numbers.
+fn pack_in_frames(from: &mut dyn Read, mut to: impl Write) -> io::Result<()> {
+    const SKIPPABLE_MAGIC: u32 = 0x184d_2a5e;
+    const SEEKABLE_MAGIC: u32 = 0x8f92_eab1;
+    const FOOTER_BYTES: u32 = 9;
+    // The frames have checksums of their own.
+    const NO_CHECKSUMS: u8 = 0;
+    let mut encoder = zstd::bulk::Compressor::new(LEVEL)?;
+    encoder.include_checksum(true)?;
+    let (mut table, mut count) = (Vec::new(), 0_u32);
+    let mut content = Vec::new();
+    while (&mut *from).take(u64::from(FRAME_BYTES)).read_to_end(&mut content)? != 0 {
+        let frame = encoder.compress(&content)?;
+        to.write_all(&frame)?;
+        table.extend((frame.len() as u32).to_le_bytes());
+        table.extend((content.len() as u32).to_le_bytes());
+        count += 1;
+        content.clear();
+    }
+    to.write_all(&SKIPPABLE_MAGIC.to_le_bytes())?;
+    to.write_all(&(table.len() as u32 + FOOTER_BYTES).to_le_bytes())?;
+    to.write_all(&table)?;
+    to.write_all(&count.to_le_bytes())?;
+    to.write_all(&[NO_CHECKSUMS])?;
+    to.write_all(&SEEKABLE_MAGIC.to_le_bytes())?;
+    to.flush()
 }
 
 /// The content of a packed file.
@@ -119,6 +140,7 @@ mod tests {
         }
     }
 
+    /// Judged by a reader of the format that is not ours.
     #[test]
     fn a_part_is_read_without_the_rest() {
         let content = sample(9 << 20);
