@@ -28,7 +28,8 @@ fn examples_are_taken_as_they_stand() {
     project.write("profiles/my-guest.yaml", &example("The stock guest with a larger disk"));
     project.write("profiles/beside.yaml", &example("VTL2 beside a guest, word by word"));
     project.write("profiles/virt.yaml", &example("QEMU's machine, word by word"));
-    for profile in ["paravisor", "my-guest", "beside", "virt"] {
+    project.write("profiles/my-machine.yaml", &example("My paravisor and the guest below it"));
+    for profile in ["paravisor", "my-guest", "beside", "virt", "my-machine"] {
         project.run(&["explain", profile]).expect(profile);
     }
     let stay = "trust-level:\n  - {vtl: 0, off: [HYPERV_VTL_MODE], reason: a}\n  \

@@ -33,6 +33,7 @@ fn what_cannot_be_understood() {
                   measure      Say what the platforms of an IGVM file measure of it, and which pages changed that
                   doctor       List what this machine lacks, and the command that mends it
                   release      Make signed bundles for others, with bills of materials; check such bundles
+                  provision    From a profile to a machine that runs it
                   pins         Look after profiles/pins.yaml
                   schema       Write the JSON schemas that editors use, made from the profile's types
                   test         Run the whole test suite
@@ -80,7 +81,7 @@ fn what_cannot_be_understood() {
             expect![[r#"
                 status 1
                 --- stderr
-                error: profiles: there is no profile `mien`, only `aarch64-universal`, `aarch64-vtl0`, `aarch64-vtl2`, `mine`, `x86_64-vtl0` and `x86_64-vtl2`
+                error: profiles: there is no profile `mien`, only `aarch64-universal`, `aarch64-vtl0`, `aarch64-vtl2`, `coco-aarch64`, `coco-x86_64`, `mine`, `x86_64-vtl0` and `x86_64-vtl2`
                   hint: did you mean `mine`?
                 1 problem
             "#]],
@@ -91,7 +92,7 @@ fn what_cannot_be_understood() {
             expect![[r#"
                 status 1
                 --- stderr
-                error: profiles: there is no profile `frobnicate`, only `aarch64-universal`, `aarch64-vtl0`, `aarch64-vtl2`, `mine`, `x86_64-vtl0` and `x86_64-vtl2`
+                error: profiles: there is no profile `frobnicate`, only `aarch64-universal`, `aarch64-vtl0`, `aarch64-vtl2`, `coco-aarch64`, `coco-x86_64`, `mine`, `x86_64-vtl0` and `x86_64-vtl2`
                   hint: a new profile is a new file, profiles/NAME.yaml
                 1 problem
             "#]],
@@ -211,7 +212,7 @@ fn what_cannot_be_understood() {
             expect![[r#"
                 status 1
                 --- stderr
-                error: profiles: there is no profile `mien`, only `aarch64-universal`, `aarch64-vtl0`, `aarch64-vtl2`, `mine`, `x86_64-vtl0` and `x86_64-vtl2`
+                error: profiles: there is no profile `mien`, only `aarch64-universal`, `aarch64-vtl0`, `aarch64-vtl2`, `coco-aarch64`, `coco-x86_64`, `mine`, `x86_64-vtl0` and `x86_64-vtl2`
                   hint: did you mean `mine`?
                 1 problem
             "#]],

@@ -8,6 +8,7 @@ mod files;
 mod layers;
 mod load;
 mod merge;
+pub mod pair;
 mod payload;
 mod pins;
 mod rules;
@@ -19,9 +20,10 @@ pub mod types;
 #[cfg(test)]
 mod tests;
 
-pub use explain::explain;
+pub use explain::{explain, explain_pair};
 pub use files::Project;
-pub use load::{kernel_pins, lint_rules, load, load_all, rust_packages, with_kernel};
+pub use load::{kernel_pins, lint_rules, load, load_all, pair_named, rust_packages, with_kernel};
+pub use pair::Pair;
 pub use scalar::*;
 pub use schema::schemas;
 pub use spec::Spec;

@@ -2,10 +2,11 @@
 //!
 //! serde_yaml prints the scalars, so that each is quoted where YAML asks for it.
 
-use document::{did_you_mean, list};
+use document::{Origin, did_you_mean, list};
+use serde::Serialize;
 use serde_json::Value;
 
-use super::spec::Spec;
+use super::{pair::Pair, spec::Spec};
 
 /// Comments begin in this column, where the text leaves room.
 const COMMENT_COLUMN: usize = 44;
@@ -13,7 +14,21 @@ const COMMENT_COLUMN: usize = 44;
 /// What a dotted key such as `kernel.source` has for a value and where that was set; the whole spec for an
 /// empty key. An unknown key gives a sentence that says which there are.
 pub fn explain(spec: &Spec, key: &str) -> Result<String, String> {
-    let whole = serde_json::to_value(spec).map_err(|error| error.to_string())?;
+    page(spec, &spec.file, &|key| spec.origin(key), key)
+}
+
+/// The same of a pair.
+pub fn explain_pair(pair: &Pair, key: &str) -> Result<String, String> {
+    page(pair, &pair.file, &|key| pair.origin(key), key)
+}
+
+fn page<'a>(
+    whole: &impl Serialize,
+    file: &'a str,
+    origin: &'a dyn Fn(&str) -> Option<&'a Origin>,
+    key: &str,
+) -> Result<String, String> {
+    let whole = serde_json::to_value(whole).map_err(|error| error.to_string())?;
     let mut value = &whole;
     let keys: Vec<_> = key.split('.').filter(|_| !key.is_empty()).collect();
     for (depth, part) in keys.iter().enumerate() {
@@ -23,7 +38,7 @@ pub fn explain(spec: &Spec, key: &str) -> Result<String, String> {
         };
         value = inner.ok_or_else(|| unknown(value, &keys[..depth].join("."), part))?;
     }
-    let mut page = Page { spec, text: String::new() };
+    let mut page = Page { file, origin, text: String::new() };
     match value {
         Value::Object(_) | Value::Array(_) if key.is_empty() => page.children(value, "", 0),
         _ => page.entry(&format!("{key}:"), value, key, 0),
@@ -45,7 +60,8 @@ fn unknown(value: &Value, path: &str, part: &str) -> String {
 }
 
 struct Page<'a> {
-    spec: &'a Spec,
+    file: &'a str,
+    origin: &'a dyn Fn(&str) -> Option<&'a Origin>,
     text: String,
 }
 
@@ -81,10 +97,10 @@ impl Page<'_> {
     }
 
     fn line(&mut self, text: &str, path: &str) {
-        let place = match self.spec.origin(path) {
+        let place = match (self.origin)(path) {
             Some(origin) if path == "kernel.command-line.0" => format!("from `console`, {origin}"),
             Some(origin) => origin.to_string(),
-            None if path == "name" => format!("the name of {}", self.spec.file),
+            None if path == "name" => format!("the name of {}", self.file),
             None => "default".to_owned(),
         };
         self.text.push_str(&format!("{text:COMMENT_COLUMN$} # {place}\n"));

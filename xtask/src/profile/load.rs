@@ -11,6 +11,7 @@ use document::{Node, Origin, Problem, Problems, Shape, did_you_mean, list};
 use super::{
     files::Files,
     layers,
+    pair::{self, Pair},
     payload::{self, LoadedRecipe},
     pins::{self, LoadedPins},
     rules,
@@ -42,7 +43,7 @@ fn warm_up() {
     }
 }
 
-/// Every profile of the project, in order of their names, or everything that is wrong with any of them, with
+/// Every profile of the project that builds something, in order of their names, or everything that is wrong with any of them, with
 /// any layer, with any recipe or with the pins.
 pub fn load_all(files: &dyn Files) -> Result<Vec<Spec>, Problems> {
     let mut loader = Loader::new(files);
@@ -57,10 +58,12 @@ pub fn load_all(files: &dyn Files) -> Result<Vec<Spec>, Problems> {
     for recipe in loader.recipe_names() {
         loader.recipe(&recipe);
     }
-    loader.finish(&names)
+    let mut specs = loader.finish(&names)?;
+    specs.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(specs)
 }
 
-/// The profiles of these names, each once, in this order, or everything that is wrong with them and with what they use.
+/// The profiles of these names, each once, in this order, with the parts in a pair's place, or everything that is wrong with them and with what they use.
 pub fn load(files: &dyn Files, names: &[String]) -> Result<Vec<Spec>, Problems> {
     let mut loader = Loader::new(files);
     let known = loader.profile_names();
@@ -78,6 +81,16 @@ pub fn load(files: &dyn Files, names: &[String]) -> Result<Vec<Spec>, Problems> 
         });
     }
     loader.finish(&present)
+}
+
+/// The pair of this name; None if it is a profile that builds something, or none at all.
+pub fn pair_named(files: &dyn Files, name: &str) -> Result<Option<Pair>, Problems> {
+    let mut loader = Loader::new(files);
+    let pair = match loader.names_pair(name) {
+        true => loader.read_profile(name).and_then(|document| pair::read(&mut loader, name, &document)),
+        false => None,
+    };
+    loader.report(pair)
 }
 
 /// The same profile with the kernel that another pin names, or what is wrong with that.
@@ -142,6 +155,7 @@ pub(super) struct Loader<'a> {
     pub files: &'a dyn Files,
     pub problems: Problems,
     texts: BTreeMap<String, String>,
+    profiles: BTreeMap<String, Option<Rc<Document>>>,
     layers: BTreeMap<String, Option<Rc<Document>>>,
     recipes: BTreeMap<String, Option<Rc<LoadedRecipe>>>,
     fragments: BTreeSet<String>,
@@ -156,6 +170,7 @@ impl<'a> Loader<'a> {
             files,
             problems: Problems::default(),
             texts: BTreeMap::new(),
+            profiles: BTreeMap::new(),
             layers: BTreeMap::new(),
             recipes: BTreeMap::new(),
             fragments: BTreeSet::new(),
@@ -167,8 +182,23 @@ impl<'a> Loader<'a> {
     fn finish(mut self, names: &[String]) -> Result<Vec<Spec>, Problems> {
         self.pins();
         self.rules();
-        let specs: Vec<_> = names.iter().filter_map(|name| self.profile(name)).collect();
-        let complete = specs.len() == names.len();
+        let (mut images, mut pairs) = (Vec::new(), Vec::new());
+        for name in names {
+            let Some(document) = self.read_profile(name) else { continue };
+            if !pair::is_pair(&document) {
+                images.push(name.clone());
+            } else if let Some(pair) = pair::read(&mut self, name, &document) {
+                images.extend(pair.parts().map(str::to_owned));
+                pairs.push(pair);
+            }
+        }
+        let mut seen = BTreeSet::new();
+        images.retain(|name| seen.insert(name.clone()));
+        let specs: Vec<_> = images.iter().filter_map(|name| self.profile(name)).collect();
+        for pair in &pairs {
+            pair::check(pair, &specs, &mut self.problems);
+        }
+        let complete = specs.len() == images.len();
         debug_assert!(complete || !self.problems.is_empty(), "a profile vanished without a reason");
         self.report(specs)
     }
@@ -181,14 +211,30 @@ impl<'a> Loader<'a> {
     }
 
     fn profile(&mut self, name: &str) -> Option<Spec> {
-        let path = format!("{PROFILES}/{name}.yaml");
-        let document = self.document(&path, &PROFILE_SHAPE)?;
-        if Name::parse(name).is_none() {
+        let document = self.read_profile(name)?;
+        let merged = layers::resolve(self, &document)?;
+        spec::resolve(self, name, &document.file, &merged)
+    }
+
+    /// The file of a profile or of a pair; None if it can't be read.
+    fn read_profile(&mut self, name: &str) -> Option<Rc<Document>> {
+        if let Some(known) = self.profiles.get(name) {
+            return known.clone();
+        }
+        let document = self.document(&format!("{PROFILES}/{name}.yaml"), &PROFILE_SHAPE).map(Rc::new);
+        if let Some(document) = &document
+            && Name::parse(name).is_none()
+        {
             let message = format!("the file's name makes no profile name: expected {}", Name::WANTED);
             self.problems.push(Problem::new(Origin::file(&document.file), message).hint("rename the file"));
         }
-        let merged = layers::resolve(self, &document)?;
-        spec::resolve(self, name, &document.file, &merged)
+        self.profiles.insert(name.to_owned(), document.clone());
+        document
+    }
+
+    /// Whether the file of this name is a pair's.
+    pub fn names_pair(&mut self, name: &str) -> bool {
+        self.read_profile(name).is_some_and(|document| pair::is_pair(&document))
     }
 
     /// A layer; None if it isn't there (which is for the caller to report) or can't be read.
@@ -197,6 +243,11 @@ impl<'a> Loader<'a> {
             return known.clone();
         }
         let document = self.document(&format!("{LAYERS}/{name}.yaml"), &PROFILE_SHAPE).map(Rc::new);
+        if let Some(pair) = document.as_ref().and_then(|document| document.node.get("pair")) {
+            let problem =
+                Problem::new(pair.origin.clone(), "a layer has no `pair`: it would make every profile one");
+            self.problems.push(problem.hint("write it in a file of its own, profiles/NAME.yaml"));
+        }
         self.layers.insert(name.to_owned(), document.clone());
         document
     }

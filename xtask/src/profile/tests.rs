@@ -15,6 +15,7 @@ mod good;
 mod machines;
 mod mutations;
 mod own;
+mod pairs;
 
 use std::collections::BTreeMap;
 

@@ -34,6 +34,18 @@ pub struct Profile {
     pub igvm: Option<Igvm>,
     pub disk: Option<Disk>,
     pub release: Option<ReleaseSettings>,
+    /// Two profiles for the two levels of one machine, in place of everything but the description.
+    pub pair: Option<Pair>,
+}
+
+/// Names of profiles that are built, released and booted together.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Pair {
+    /// The paravisor's: a profile with `vtl: 2`.
+    pub vtl2: Name,
+    /// The guest's below it: a profile with `vtl: 0` for the same architecture.
+    pub vtl0: Name,
 }
 
 /// Processor architecture, in the names of the Rust and GNU target triples.

@@ -3,6 +3,7 @@
 mod disk;
 mod igvm;
 mod normal_guest;
+mod pair;
 mod show;
 mod vtl0;
 
@@ -21,7 +22,7 @@ use clap::{Args, ValueEnum};
 
 use super::{
     Access, Selection, Session, SessionOptions,
-    session::{DEFAULT_PROFILE, bare_rust, load},
+    session::{self, DEFAULT_PROFILE, bare_rust, load},
 };
 use crate::{
     boot::{
@@ -38,7 +39,7 @@ use crate::{
     report::{Event, Reporter, failure},
 };
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct Boot {
     /// Name of a file in profiles/ [default: x86_64-vtl2]
     #[arg(value_name = "PROFILE")]
@@ -136,8 +137,19 @@ pub fn run(arguments: &Boot) -> Result<ExitCode> {
 }
 
 fn boot(arguments: &Boot, reporter: Arc<Reporter>) -> Result<ExitCode> {
-    let started = Instant::now();
     check_arguments(arguments)?;
+    let project = Project::find()?;
+    let pair = arguments.profile.as_deref().map(|name| session::pair(&project, name)).transpose()?;
+    let is_good = match pair.flatten() {
+        Some(pair) => pair::boot(arguments, &project, &pair, &reporter)?,
+        None => boot_one(arguments, project, reporter)?,
+    };
+    Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Whether one machine does what was asked of it.
+fn boot_one(arguments: &Boot, project: Project, reporter: Arc<Reporter>) -> Result<bool> {
+    let started = Instant::now();
     // Before anything is built.
     let igvm = arguments.igvm.as_deref().map(igvm::Given::look_at).transpose()?;
     let mut names: Vec<String> = arguments.profile.iter().cloned().collect();
@@ -145,7 +157,6 @@ fn boot(arguments: &Boot, reporter: Arc<Reporter>) -> Result<ExitCode> {
         names = vec![arguments.profile.clone().unwrap_or(DEFAULT_PROFILE.to_string()), below.clone()];
     }
     let selection = Selection { profiles: names, all: false };
-    let project = Project::find()?;
     let mut profiles = load(&project, &selection)?;
     if arguments.as_normal_guest {
         profiles = vec![normal_guest::of(&project, profiles.remove(0).spec)?];
@@ -274,7 +285,7 @@ fn folder(arguments: &Boot, session: &Session, name: &str) -> Result<Folder> {
     Folder::open(&folder)
 }
 
-fn run_and_judge(arguments: &Boot, session: &Session, ready: Ready, started: Instant) -> Result<ExitCode> {
+fn run_and_judge(arguments: &Boot, session: &Session, ready: Ready, started: Instant) -> Result<bool> {
     let Ready { name, question, qemu, machine, folder, until_ready, vtl0 } = ready;
     for (file, content) in &machine.files {
         folder.write(file, content)?;
@@ -321,7 +332,7 @@ fn run_and_judge(arguments: &Boot, session: &Session, ready: Ready, started: Ins
     } else {
         show::text(&shown)
     }
-    Ok(if verdict.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(verdict.ok)
 }
 
 fn check_arguments(arguments: &Boot) -> Result<()> {

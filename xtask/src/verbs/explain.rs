@@ -7,11 +7,11 @@ use std::sync::Arc;
 use anyhow::{Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
-use super::{Access, Session, SessionOptions, session};
+use super::{Access, Selection, Session, SessionOptions, session};
 use crate::{
     execute::{self, Forecast},
-    plan::Source,
-    profile::{self, Project},
+    plan::{ProfileInput, Source},
+    profile::{self, Pair, Project},
     report::Reporter,
 };
 
@@ -36,9 +36,44 @@ pub enum Format {
 
 pub fn run(arguments: &Explain) -> Result<()> {
     let project = Project::find()?;
-    let input = session::operand(&project, &arguments.profile)?;
+    let text = match session::pair(&project, &arguments.profile)? {
+        Some(pair) => of_pair(arguments, &project, &pair)?,
+        None => of_profile(arguments, &project, &arguments.profile)?,
+    };
+    print!("{text}");
+    Ok(())
+}
+
+/// What the pair itself says; else a step of any of its parts; else what each of them says.
+fn of_pair(arguments: &Explain, project: &Project, pair: &Pair) -> Result<String> {
+    let what = arguments.what.as_deref().unwrap_or("");
+    ensure!(
+        arguments.format == Format::Human,
+        "--format json is for one profile, and {} is a pair\n  hint: name {} or {}",
+        pair.name,
+        pair.parts.vtl2,
+        pair.parts.vtl0
+    );
+    let selection = Selection { profiles: vec![pair.name.clone()], all: false };
+    let profiles = session::load(project, &selection)?;
+    if let Ok(text) = profile::explain_pair(pair, what) {
+        return Ok(text);
+    }
+    let session = open(arguments, project, profiles)?;
+    if let Some(number) = session.plan.steps.iter().position(|step| step.name == what) {
+        return step(&session, number);
+    }
+    let one = |name: &&str| Ok(format!("# {name}\n{}", of_profile(arguments, project, name)?));
+    pair.parts().iter().map(one).collect()
+}
+
+fn open(arguments: &Explain, project: &Project, profiles: Vec<ProfileInput>) -> Result<Session> {
     let reporter = Arc::new(Reporter::new(false));
-    let session = Session::with(project, vec![input], &arguments.options, Access::Look, reporter)?;
+    Session::with(project.clone(), profiles, &arguments.options, Access::Look, reporter)
+}
+
+fn of_profile(arguments: &Explain, project: &Project, name: &str) -> Result<String> {
+    let session = open(arguments, project, vec![session::operand(project, name)?])?;
     let profile = &session.profiles[0];
     let what = arguments.what.as_deref().unwrap_or("");
     let symbol = symbol_name(what);
@@ -46,26 +81,24 @@ pub fn run(arguments: &Explain) -> Result<()> {
         symbol.is_some() || arguments.format == Format::Human,
         "--format json is there for kernel symbols only, and `{what}` is none"
     );
-    let text = if let Some(name) = symbol {
+    if let Some(name) = symbol {
         let answer = symbol::explain(&session, profile, &name, &arguments.options)?;
-        match arguments.format {
+        return Ok(match arguments.format {
             Format::Human => answer.text(),
             Format::Json => serde_json::to_string_pretty(&answer)? + "\n",
+        });
+    }
+    if let Some(number) = session.plan.steps.iter().position(|step| step.name == what) {
+        return step(&session, number);
+    }
+    match profile::explain(&profile.spec, what) {
+        Ok(text) => Ok(text),
+        // Nothing like any key: it may have been meant for a step.
+        Err(unknown) if unknown.starts_with("a profile") && !unknown.ends_with('?') => {
+            bail!("{unknown}\n  hint: steps are {}", step_names(&session))
         }
-    } else if let Some(number) = session.plan.steps.iter().position(|step| step.name == what) {
-        step(&session, number)?
-    } else {
-        match profile::explain(&profile.spec, what) {
-            Ok(text) => text,
-            // Nothing like any key: it may have been meant for a step.
-            Err(unknown) if unknown.starts_with("a profile") && !unknown.ends_with('?') => {
-                bail!("{unknown}\n  hint: steps are {}", step_names(&session))
-            }
-            Err(unknown) => bail!("{unknown}"),
-        }
-    };
-    print!("{text}");
-    Ok(())
+        Err(unknown) => bail!("{unknown}"),
+    }
 }
 
 /// With its prefix, which people leave out. Keys and steps have lower-case letters.

@@ -20,7 +20,7 @@ use crate::{
     bundle::{self, Bundle, Key, Signer, Writer},
     execute::{Context, Outcomes},
     export::{Place, Strangers},
-    profile::{Spec, types::IgvmPolicy},
+    profile::{Project, Spec, types::IgvmPolicy},
     remote::RemoteOptions,
     report::{Reporter, bytes},
 };
@@ -47,7 +47,7 @@ struct Make {
     /// Sign with this private key of OpenSSH, with the agent's half of this public one, or with the agent's only key
     #[arg(long, value_name = "FILE|agent", value_parser = |text: &str| Ok::<_, String>(Key::parse(text)))]
     key: Option<Key>,
-    /// Where bundles go: DIR/PROFILE, with --all DIR/all [default: the project's out/release/]
+    /// Where bundles go: DIR/PROFILE, of a pair DIR/PAIR with both, with --all DIR/all [default: the project's out/release/]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// The bundle that the notes compare with, or `none` [default: the one in whose place this comes]
@@ -99,12 +99,55 @@ fn make(arguments: &Make) -> Result<()> {
         None => session.context.root.join("out/release"),
     };
     let maker = Maker { out, since: Since::of(arguments)?, source, signer };
-    maker.check_places(arguments.selection.all, &session)?;
-    session.build(|session, outcomes| match arguments.selection.all {
-        true => maker.collection(session, outcomes),
-        false => maker.bundles(session, outcomes),
+    let wanted = wanted(&arguments.selection, &session)?;
+    maker.check_places(&wanted)?;
+    session.build(|session, outcomes| {
+        wanted.iter().try_for_each(|wanted| match wanted {
+            Wanted::Profile(name) => maker.single(session, outcomes, name),
+            Wanted::Collection { name, title, profiles } => {
+                maker.collection(session, outcomes, name, title, profiles)
+            }
+        })
     })?;
     Ok(())
+}
+
+/// A folder that is made.
+enum Wanted {
+    /// The bundle of this profile.
+    Profile(String),
+    /// Bundles of these profiles in one, which is called `title` in its notes.
+    Collection { name: String, title: String, profiles: Vec<String> },
+}
+
+impl Wanted {
+    fn name(&self) -> &str {
+        match self {
+            Wanted::Profile(name) | Wanted::Collection { name, .. } => name,
+        }
+    }
+}
+
+fn wanted(selection: &Selection, session: &Session) -> Result<Vec<Wanted>> {
+    let all = || session.profiles.iter().map(|profile| profile.spec.name.clone());
+    if selection.all {
+        let (name, title) = (ALL.to_owned(), "vtlforge".to_owned());
+        return Ok(vec![Wanted::Collection { name, title, profiles: all().collect() }]);
+    }
+    let mut wanted = Vec::new();
+    let project = Project { root: session.context.root.clone() };
+    // Without any it is the default's.
+    let names = if selection.profiles.is_empty() { all().collect() } else { selection.profiles.clone() };
+    for name in names {
+        wanted.push(match super::session::pair(&project, &name)? {
+            Some(pair) => {
+                let profiles = pair.parts().map(str::to_owned).to_vec();
+                Wanted::Collection { title: name.clone(), name, profiles }
+            }
+            None => Wanted::Profile(name),
+        });
+    }
+    Ok(wanted)
 }
 
 /// What the host can look into is for whoever works on it, and easily taken for what others should run.
@@ -163,13 +206,9 @@ impl Maker {
     }
 
     /// What stands where bundles go has to be a release with nothing else in it.
-    fn check_places(&self, all: bool, session: &Session) -> Result<()> {
-        let names: Vec<&str> = match all {
-            true => vec![ALL],
-            false => session.profiles.iter().map(|profile| profile.spec.name.as_str()).collect(),
-        };
-        for name in names {
-            let folder = self.out.join(name);
+    fn check_places(&self, wanted: &[Wanted]) -> Result<()> {
+        for wanted in wanted {
+            let folder = self.out.join(wanted.name());
             if !folder.exists() {
                 continue;
             }
@@ -193,30 +232,32 @@ impl Maker {
         })
     }
 
-    fn bundles(&self, session: &Session, outcomes: &Outcomes) -> Result<()> {
-        for profile in &session.profiles {
-            let name = &profile.spec.name;
-            let place = self.place(name);
-            let fresh = place.open(|| self.waiting(session, name))?;
-            let made = self.bundle(session, outcomes, profile, fresh.root(), &self.out.join(name))?;
-            fresh.publish()?;
-            self.tell(session, name, &made);
-        }
+    fn single(&self, session: &Session, outcomes: &Outcomes, name: &str) -> Result<()> {
+        let place = self.place(name);
+        let fresh = place.open(|| self.waiting(session, name))?;
+        let made = self.bundle(session, outcomes, name, fresh.root(), &self.out.join(name))?;
+        fresh.publish()?;
+        self.tell(session, name, &made);
         Ok(())
     }
 
-    fn collection(&self, session: &Session, outcomes: &Outcomes) -> Result<()> {
-        let place = self.place(ALL);
-        let fresh = place.open(|| self.waiting(session, ALL))?;
+    fn collection(
+        &self,
+        session: &Session,
+        outcomes: &Outcomes,
+        whole_name: &str,
+        title: &str,
+        profiles: &[String],
+    ) -> Result<()> {
+        let place = self.place(whole_name);
+        let fresh = place.open(|| self.waiting(session, whole_name))?;
         let mut whole = Writer::new(fresh.root());
-        let mut notes = format!("# vtlforge {}\n", self.source.version);
-        let mut profiles = Vec::new();
-        for profile in &session.profiles {
-            let name = &profile.spec.name;
+        let mut notes = format!("# {title} {}\n", self.source.version);
+        for name in profiles {
             let folder = fresh.path(name);
             std::fs::create_dir(&folder).with_context(|| format!("can't make {}", folder.display()))?;
-            let last = self.out.join(ALL).join(name);
-            let made = self.bundle(session, outcomes, profile, &folder, &last)?;
+            let last = self.out.join(whole_name).join(name);
+            let made = self.bundle(session, outcomes, name, &folder, &last)?;
             for (file, (digest, size_bytes)) in bundle::listed(&folder, &made)? {
                 whole.add(&format!("{name}/{file}"), digest, size_bytes);
             }
@@ -224,14 +265,14 @@ impl Maker {
             let text =
                 std::fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?;
             notes += &format!("\n{}", text.replace("\n## ", "\n### ").replacen("# ", "## ", 1));
-            profiles.push(name.clone());
         }
         whole.write(NOTES, &notes)?;
+        let profiles = profiles.to_vec();
         let collection = Collection { format: FORMAT, source: self.source.clone(), profiles };
         whole.write(RELEASE, &Release::Collection(collection).text())?;
         let made = whole.seal(self.signer.as_ref())?;
         fresh.publish()?;
-        self.tell(session, ALL, &made);
+        self.tell(session, whole_name, &made);
         Ok(())
     }
 
@@ -240,10 +281,13 @@ impl Maker {
         &self,
         session: &Session,
         outcomes: &Outcomes,
-        profile: &crate::plan::ProfileInput,
+        name: &str,
         folder: &Path,
         last: &Path,
     ) -> Result<Bundle> {
+        let mut profiles = session.profiles.iter();
+        let profile =
+            profiles.find(|profile| profile.spec.name == name).expect("all that is wanted was loaded");
         let (plan, outcomes) = session.part(profile, outcomes);
         let before = self.since.bundle(last, &profile.spec.name);
         let job = bundle::Job {

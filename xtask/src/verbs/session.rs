@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use document::{Origin, Problem, Problems};
 
@@ -19,7 +19,7 @@ use crate::{
         lint::{CommandLine, Finding, Series, Severity, Subject, Symbols, judge},
     },
     plan::{self, HostFacts, Plan, ProfileInput, RustWay},
-    profile::{self, Arch, Project, Spec, types::Firmware},
+    profile::{self, Arch, Pair, Project, Spec, types::Firmware},
     report::Reporter,
     store::{FileMemo, Store},
 };
@@ -30,7 +30,7 @@ pub struct Selection {
     /// Names of files in profiles/ [default: x86_64-vtl2]
     #[arg(value_name = "PROFILE", conflicts_with = "all")]
     pub profiles: Vec<String>,
-    /// Every profile
+    /// Every profile; pairs have nothing beside their parts
     #[arg(long)]
     pub all: bool,
 }
@@ -174,12 +174,27 @@ pub fn load(project: &Project, selection: &Selection) -> Result<Vec<ProfileInput
     problems.into_result(inputs)
 }
 
+/// The pair of this name; None if it is a profile that builds something, or none at all.
+pub fn pair(project: &Project, name: &str) -> Result<Option<Pair>, Problems> {
+    profile::pair_named(project, name)
+}
+
+/// For what is about one image.
+pub fn refuse_pair(project: &Project, name: &str) -> Result<()> {
+    if let Some(pair) = pair(project, name)? {
+        let [upper, lower] = pair.parts();
+        bail!("{name} is a pair, and this is about one profile\n  hint: name {upper} or {lower}");
+    }
+    Ok(())
+}
+
 /// PROFILE, or PROFILE@PIN with the kernel of another pin, which becomes the profile's name.
 pub fn operand(project: &Project, operand: &str) -> Result<ProfileInput> {
     let (name, pin) = match operand.split_once('@') {
         Some((name, pin)) => (name, Some(pin)),
         None => (operand, None),
     };
+    refuse_pair(project, name)?;
     let selection = Selection { profiles: vec![name.to_string()], all: false };
     let mut profile = load(project, &selection)?.remove(0);
     if let Some(pin) = pin {

@@ -14,12 +14,13 @@ use clap::Args;
 use difference::{Comparison, Side, Sides};
 use serde::{Deserialize, Serialize};
 
-use super::{Access, Selection, Session, SessionOptions};
+use super::{Access, Selection, Session, SessionOptions, session};
 use crate::{
     digest::Digest,
     execute::{self, Context, Outcomes},
     host::command::{Command, CommandError, Limits},
     plan::{KeyParts, Plan},
+    profile::Project,
     report::{Reporter, seconds},
     reproduce::{
         Aspect, Perturbation, Place, Told,
@@ -35,7 +36,7 @@ use crate::{
 #[derive(Args, Debug)]
 pub struct Verify {
     /// Name of a file in profiles/
-    #[arg(value_name = "PROFILE", default_value = super::session::DEFAULT_PROFILE)]
+    #[arg(value_name = "PROFILE", default_value = session::DEFAULT_PROFILE)]
     pub profile: String,
     /// Compare with somebody else's manifest.json (or the folder of a release) instead of this store's build
     #[arg(long, value_name = "MANIFEST")]
@@ -65,6 +66,9 @@ pub fn run(arguments: &Verify) -> Result<ExitCode> {
     }
     if let Some(file) = &arguments.rebuild {
         return rebuild(arguments, file);
+    }
+    if arguments.against.is_some() {
+        session::refuse_pair(&Project::find()?, &arguments.profile)?;
     }
     let reference = arguments.against.as_deref();
     let reference = reference.map(|path| Reference::read(path, &arguments.profile)).transpose()?;

@@ -178,7 +178,7 @@ fn long_line() {
 #[test]
 fn a_list_for_a_profile() {
     good().write(DEMO, "- arch: x86_64\n").bad(expect![[r#"
-        profiles/demo.yaml:1:1: expected a map with the keys `description`, `inherit`, `arch`, `vtl`, `firmware`, `console`, `kernel`, `device-tree`, `payload`, `igvm`, `disk` and `release`, found a list
+        profiles/demo.yaml:1:1: expected a map with the keys `description`, `inherit`, `arch`, `vtl`, `firmware`, `console`, `kernel`, `device-tree`, `payload`, `igvm`, `disk`, `release` and `pair`, found a list
          1 | - arch: x86_64
            | ^
           hint: remove the dashes in front of the keys

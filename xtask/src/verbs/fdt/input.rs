@@ -35,6 +35,7 @@ pub fn read(project: &Project, operand: &str, dialect: Option<&'static Dialect>)
 }
 
 fn of_profile(project: &Project, name: &str, dialect: Option<&'static Dialect>) -> Result<Input> {
+    session::refuse_pair(project, name)?;
     let selection = session::Selection { profiles: vec![name.to_owned()], all: false };
     let specs = session::specs(project, &selection)?;
     let spec = &specs[0];

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 
 use super::{copy, folder, write};
@@ -23,13 +23,13 @@ use crate::{
     verbs::{
         Access, Selection, Session, SessionOptions,
         boot::memory,
-        session::{DEFAULT_PROFILE, load},
+        session::{DEFAULT_PROFILE, load, pair},
     },
 };
 
 #[derive(Args, Debug)]
 pub struct Hyperv {
-    /// Name of a file in profiles/, for VTL2
+    /// Name of a file in profiles/, for VTL2; or of a pair
     #[arg(value_name = "PROFILE", default_value = DEFAULT_PROFILE)]
     pub profile: String,
     /// The profile whose disk is below it, for VTL0
@@ -63,11 +63,14 @@ fn machine_name(name: &str) -> Result<String, String> {
 
 pub fn run(arguments: &Hyperv) -> Result<ExitCode> {
     let reporter = Arc::new(Reporter::new(false));
+    ensure!(arguments.vtl0.as_ref() != Some(&arguments.profile), "one profile is for one level");
+    let project = Project::find()?;
+    if let (Some(pair), Some(_)) = (pair(&project, &arguments.profile)?, &arguments.vtl0) {
+        bail!("{} is a pair, so --vtl0 has been said already: {}", pair.name, pair.parts.vtl0);
+    }
     let names = [Some(arguments.profile.clone()), arguments.vtl0.clone()];
     let selection = Selection { profiles: names.into_iter().flatten().collect(), all: false };
-    let project = Project::find()?;
     let profiles = load(&project, &selection)?;
-    ensure!(arguments.vtl0.as_ref() != Some(&arguments.profile), "one profile is for one level");
     check(&profiles)?;
     let mut session = Session::with(project, profiles, &arguments.options, Access::Build, reporter.clone())?;
     crate::signals::cancel_on_interrupt(&session.context.cancelled)?;
@@ -83,7 +86,7 @@ pub fn run(arguments: &Hyperv) -> Result<ExitCode> {
     let mut artifacts = artifacts(&session, &outcomes)?.into_iter().map(|(artifact, _)| artifact);
     let spec = &session.profiles[0].spec;
     let given = Given {
-        name: arguments.name.clone().unwrap_or_else(|| spec.name.clone()),
+        name: arguments.name.clone().unwrap_or_else(|| arguments.profile.clone()),
         arch: spec.arch,
         console: spec.console,
         processors: arguments.smp,

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 
 use super::{copy, folder, write};
@@ -19,15 +19,19 @@ use crate::{
     kernel::{Composed, Value},
     manifest,
     plan::ProfileInput,
-    profile::Vtl,
+    profile::{Project, Vtl},
     provision::qemu::{Given, SCRIPT, script},
     report::Reporter,
-    verbs::{Access, Selection, Session, SessionOptions, boot::memory, session::DEFAULT_PROFILE},
+    verbs::{
+        Access, Selection, Session, SessionOptions,
+        boot::memory,
+        session::{self, DEFAULT_PROFILE},
+    },
 };
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct Qemu {
-    /// Name of a file in profiles/
+    /// Name of a file in profiles/; of a pair, both parts get a script
     #[arg(value_name = "PROFILE", default_value = DEFAULT_PROFILE)]
     pub profile: String,
     /// Where script and disk go [default: out/PROFILE, with all other artifacts]
@@ -53,6 +57,22 @@ pub struct Qemu {
 }
 
 pub fn run(arguments: &Qemu) -> Result<ExitCode> {
+    let Some(pair) = session::pair(&Project::find()?, &arguments.profile)? else { return one(arguments) };
+    ensure!(
+        !arguments.run,
+        "{} is a pair, and QEMU runs the disk of each by itself\n  hint: --run one of them, {} or {}",
+        pair.name,
+        pair.parts.vtl2,
+        pair.parts.vtl0
+    );
+    for part in pair.parts() {
+        let to = arguments.to.as_ref().map(|to| to.join(part));
+        one(&Qemu { profile: part.to_string(), to, ..arguments.clone() })?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn one(arguments: &Qemu) -> Result<ExitCode> {
     let reporter = Arc::new(Reporter::new(false));
     let selection = Selection { profiles: vec![arguments.profile.clone()], all: false };
     let mut session = Session::open(&selection, &arguments.options, Access::Build, reporter.clone())?;
