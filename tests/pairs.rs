@@ -59,7 +59,7 @@ fn a_part_that_fails_fails_the_pair() {
     command
         .args(["boot", "coco-x86_64", "--json", "--timeout", "20", "--vtl0-memory", "64MiB", "--logs"])
         .arg(&logs);
-    let said = run(&mut command.args(["--vtl0-append", "mem=8M"]));
+    let said = run(command.args(["--vtl0-append", "mem=8M"]));
     assert_eq!(said.status, 1, "{}", said.stdout);
     let verdict = lines(&said.stdout).pop().unwrap();
     assert_eq!((&verdict["event"], &verdict["ok"]), (&"pair-finished".into(), &false.into()), "{verdict:#}");

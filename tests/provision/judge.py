@@ -28,7 +28,6 @@ LOOKING = {
     "Join-Path": set(),
     "New-Object": set(),
     "Set-StrictMode": {"-Version"},
-    "Sort-Object": set(),
     "Start-Sleep": {"-Milliseconds"},
     "Test-Path": {"-LiteralPath", "-PathType"},
     "Where-Object": set(),

@@ -156,6 +156,13 @@ function Get-HostObstacle {
     }
 }
 
+# Whether an enumeration has a value; of another type nothing is known, and New-VM itself has the word.
+function Test-Value($Type, $Value) {
+    $inner = [Nullable]::GetUnderlyingType($Type)
+    if ($null -ne $inner) { $Type = $inner }
+    return -not $Type.IsEnum -or [Enum]::GetNames($Type) -contains $Value
+}
+
 # What stands in the way of this machine, where Hyper-V is there.
 function Get-Obstacle {
     $windows = Get-ItemProperty -LiteralPath 'HKLM:\SOFTWARE\Microsoft\Windows NT\CurrentVersion'
@@ -165,12 +172,13 @@ function Get-Obstacle {
     if ($env:PROCESSOR_ARCHITECTURE -ne $Architecture) {
         "The files are for $Architecture, and this is $($env:PROCESSOR_ARCHITECTURE)."
     }
-    $kinds = (Get-Command -Name New-VM).Parameters['GuestStateIsolationType']
-    if ($null -eq $kinds -or [Enum]::GetNames($kinds.ParameterType) -notcontains 'OpenHCL') {
+    $isolation = (Get-Command -Name New-VM).Parameters['GuestStateIsolationType']
+    if ($null -eq $isolation -or -not (Test-Value $isolation.ParameterType 'OpenHCL')) {
         'New-VM of this Windows has no -GuestStateIsolationType OpenHCL: update Windows.'
     }
-    $versions = @(Get-VMHostSupportedVersion | ForEach-Object { [version] "$($_.Version)" } | Sort-Object)
-    if ($versions.Count -eq 0 -or $versions[-1] -lt $LeastVersion) {
+    # 254 and 255 are what Windows calls its versions for trying things out.
+    $versions = @(Get-VMHostSupportedVersion | ForEach-Object { [version] "$($_.Version)" })
+    if (@($versions | Where-Object { $_ -ge $LeastVersion -and $_.Major -lt 254 }).Count -eq 0) {
         "This Hyper-V makes no machines of version $LeastVersion or later: update Windows."
     }
     if ($SwitchName -and @(Get-VMSwitch | Where-Object { $_.Name -eq $SwitchName }).Count -ne 1) {
