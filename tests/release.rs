@@ -496,6 +496,61 @@ fn versions_are_those_of_the_repository() {
 }
 
 #[test]
+fn whoever_has_a_bundle_and_the_project_can_make_it_again() {
+    let own = OwnProject::new();
+    own.git(&["init", "--quiet"]);
+    let commit = own.commit().trim().to_owned();
+    own.release(&[PROFILE]).expect("release");
+    let bundle = own.out().join(PROFILE);
+    let read = |name: &str| fs::read_to_string(bundle.join(name)).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&read("manifest.json")).unwrap();
+    let command: Vec<&str> =
+        manifest["command"].as_array().unwrap().iter().flat_map(|word| word.as_str()).collect();
+    let provenance: serde_json::Value = serde_json::from_str(&read("provenance.intoto.json")).unwrap();
+    let definition = &provenance["predicate"]["buildDefinition"];
+    assert_eq!(definition["internalParameters"]["reproduce"], manifest["command"]);
+    let told = format!(
+        "    git checkout {commit}\n    {}\n",
+        command.join(" ").replace("manifest.json", "path/of/this/folder")
+    );
+    assert!(read("NOTES.md").contains(&told), "{}", read("NOTES.md"));
+
+    // As it stands there, but for the place of the file, and of one step: a kernel takes long.
+    assert_eq!(command[..2], ["cargo", "xtask"]);
+    let step = format!("device-tree {PROFILE}");
+    let reproduce = |reference: &Path| {
+        let mut verify = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let words = command[2..].iter().filter(|word| **word != "manifest.json");
+        verify
+            .args(words)
+            .arg(reference)
+            .args(["--step", &step, "--offline", "--store"])
+            .arg(harness::store());
+        run(verify.current_dir(own.root()))
+    };
+    let same = reproduce(&bundle.join("manifest.json"));
+    assert!(same.stdout.contains("2 of 2 artifacts are the same"), "{}\n{}", same.stdout, same.stderr);
+    assert_eq!(same.status, 0);
+
+    // In another state of the project it says what is different, and where the release came from.
+    let profile = own.root().join(format!("profiles/{PROFILE}.yaml"));
+    let text = fs::read_to_string(&profile).unwrap();
+    fs::write(&profile, text + "device-tree:\n  cpus: 3\n").unwrap();
+    own.commit();
+    let other = reproduce(&bundle);
+    assert_eq!(other.status, 1, "{}\n{}", other.stdout, other.stderr);
+    for told in [
+        "    parameter described.",
+        &format!("step `{step}` has another key, and made other bytes\n"),
+        "artifact platform.dtb differs\n    node /cpus/cpu@2",
+        &format!("git checkout {commit}\n"),
+        "others: platform.dtb, platform.dts\n",
+    ] {
+        assert!(other.stdout.contains(told), "{told}\n{}", other.stdout);
+    }
+}
+
+#[test]
 fn a_guest_that_the_host_can_look_into_is_released_only_on_request() {
     let own = OwnProject::new();
     let profile = own.root().join(format!("profiles/{PROFILE}.yaml"));

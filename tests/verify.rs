@@ -8,7 +8,7 @@ mod harness;
 #[path = "cli/own_project.rs"]
 mod own_project;
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 
 use harness::{PROFILES, is_exhaustive, run, xtask};
 use own_project::{Edit, OwnProject};
@@ -168,7 +168,12 @@ fn a_tidy_payload_is_reproducible_and_a_manifest_of_it_is_kept_to() {
     let (status, differs) = verdict(&other, &against);
     assert_eq!((status, &differs["reproducible"]), (1, &Value::Bool(false)));
     assert_ne!(step(&differs, INITRAMFS)["verdict"], "same");
-    assert_eq!(step(&differs, "payload leaky x86_64")["verdict"], "same");
+    // Its recipe is in the crate's folder, and yet it is the same program.
+    let payload = step(&differs, "payload leaky x86_64");
+    assert_eq!((&payload["verdict"], &payload["outputs"]), (&"other-key".into(), &Value::Array(vec![])));
+    let archive = &differs["artifacts"][0];
+    assert_eq!((&archive["name"], &archive["verdict"]), (&"initramfs.cpio.zst".into(), &"differs".into()));
+    assert!(archive["comparison"].to_string().contains("var"), "{archive:#}");
 
     // Somebody changed the file beside the manifest.
     let file = release.join("initramfs.cpio.zst");
@@ -178,6 +183,98 @@ fn a_tidy_payload_is_reproducible_and_a_manifest_of_it_is_kept_to() {
     let said = other.run(&["verify", "mine", "--step", INITRAMFS, "--against", path.to_str().unwrap()]);
     assert_eq!(said.status, 1);
     assert!(said.stderr.contains("beside the manifest is not what the manifest lists"), "{}", said.stderr);
+}
+
+#[test]
+fn what_a_manifest_says_of_steps_is_compared_and_told_apart_from_the_bytes() {
+    const PAYLOAD: &str = "payload leaky x86_64";
+    let project = project(None, TIDY_MAIN);
+    let folder = project.root().parent().unwrap().join("release");
+    fs::create_dir_all(&folder).unwrap();
+    let said = project.run(&["verify", "mine", "--step", INITRAMFS]);
+    assert_eq!(said.status, 0, "{}\n{}", said.stdout, said.stderr);
+    let manifest = manifest(&project, &folder);
+    let path = folder.join("other.json");
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut changed = manifest.clone();
+        change(&mut changed);
+        fs::write(&path, changed.to_string()).unwrap();
+        verdict(&project, &["--against", path.to_str().unwrap()])
+    };
+    fn claim<'v>(manifest: &'v mut Value, name: &str) -> &'v mut Value {
+        manifest["steps"].as_array_mut().unwrap().iter_mut().find(|step| step["name"] == name).unwrap()
+    }
+    let zeros = "0".repeat(64);
+
+    // Made with another compiler, by another vtlforge, of another crate: if that gives the same bytes, it is the same.
+    let (status, same) = with(&|manifest| {
+        let gcc = &mut manifest["tools"]["gcc"];
+        (gcc["version"], gcc["identity"]) = ("gcc 4.7".into(), zeros.as_str().into());
+        let payload = claim(manifest, PAYLOAD);
+        (payload["key"], payload["version"]) = (zeros.as_str().into(), "older".into());
+        payload["inputs"]["crate"]["sha256"] = zeros.as_str().into();
+        payload["parameters"]["binary"] = "another".into();
+    });
+    assert_eq!((status, &same["reproducible"]), (0, &Value::Bool(true)), "{same:#}");
+    let payload = step(&same, PAYLOAD);
+    assert_eq!((&payload["verdict"], payload["outputs"].as_array().unwrap().len()), (&"other-key".into(), 0));
+    let why = payload["why"].as_array().unwrap();
+    let why: Vec<&str> = why.iter().map(|phrase| phrase.as_str().unwrap()).collect();
+    assert_eq!(why[..2], ["vtlforge's own code for the step", "parameter binary: \"another\" → \"leaky\""]);
+    assert!(why[2].starts_with("input crate, recipes/leaky: "), "{why:?}");
+    assert!(why[2].ends_with(" here, 000000000000 there"), "{why:?}");
+    assert!(why[3].starts_with("tool gcc: gcc"), "{why:?}");
+    assert!(why[3].ends_with(" here, gcc 4.7 there") && why.len() == 4, "{why:?}");
+
+    // A key that what stands beside it doesn't account for, and an artifact that no step made.
+    let (status, other) = with(&|manifest| {
+        claim(manifest, PAYLOAD)["key"] = zeros.as_str().into();
+        manifest["outputs"][0]["sha256"] = zeros.as_str().into();
+        fs::rename(folder.join("initramfs.cpio.zst"), folder.join("elsewhere")).unwrap();
+    });
+    assert_eq!((status, &other["reproducible"]), (1, &Value::Bool(false)), "{other:#}");
+    assert_eq!(
+        (&step(&other, PAYLOAD)["verdict"], &step(&other, PAYLOAD)["why"]),
+        (&"other-key".into(), &Value::Array(vec![]))
+    );
+    assert_eq!(step(&other, INITRAMFS)["verdict"], "same");
+    assert_eq!(other["artifacts"][0]["verdict"], "differs");
+}
+
+/// A compiler that makes the same programs everywhere, and calls itself otherwise under another umask.
+const MOODY_COMPILER: &str = r#"#!/bin/sh
+if [ "$1" = --version ]; then
+    echo "gcc (mood $(umask | tr 0-7 a-h)) 12.2.0"
+    exit
+fi
+exec REAL "$@"
+"#;
+
+#[test]
+fn surroundings_that_get_into_keys_are_told_even_if_every_byte_is_the_same() {
+    let project = project(None, TIDY_MAIN);
+    let tools = project.root().parent().unwrap().join("tools");
+    fs::create_dir_all(&tools).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let real =
+        std::env::split_paths(&path).map(|folder| folder.join("gcc")).find(|path| path.exists()).unwrap();
+    fs::write(tools.join("gcc"), MOODY_COMPILER.replace("REAL", real.to_str().unwrap())).unwrap();
+    fs::set_permissions(tools.join("gcc"), fs::Permissions::from_mode(0o755)).unwrap();
+
+    // No perturbation has this umask.
+    let mut verify = Command::new("sh");
+    verify.args(["-c", "umask 022 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_xtask")]);
+    verify.args(["verify", "mine", "--json", "--step", INITRAMFS]).current_dir(project.root());
+    verify.env("VTLFORGE_STORE", project.store()).env("PATH", format!("{}:{path}", tools.display()));
+    let said = run(&mut verify);
+    let verdict: Value =
+        serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {}", said.stderr));
+    let payload = step(&verdict, "payload leaky x86_64");
+    assert_eq!((&payload["verdict"], &payload["outputs"]), (&"other-key".into(), &Value::Array(vec![])));
+    assert!(payload["why"].to_string().contains("tool gcc changed"), "{payload:#}");
+    assert_eq!(step(&verdict, INITRAMFS)["verdict"], "same");
+    assert_eq!(verdict["artifacts"][0]["verdict"], "same");
+    assert_eq!((said.status, &verdict["reproducible"]), (1, &Value::Bool(false)));
 }
 
 /// The same project with a file of another mode in the archive.
@@ -196,8 +293,10 @@ fn manifest(project: &OwnProject, release: &std::path::Path) -> Value {
     let plan = project.run_in(&project.root(), &["plan", "mine", "--format", "json"]).stdout;
     // Digests are taken out of what is shown, so keys are looked up by the folders that the store has.
     assert!(plan.contains("DIGEST"));
-    let mut steps = Vec::new();
-    let mut outputs = Vec::new();
+    // What keys were made from.
+    let last = fs::read(project.store().join("v1/memo/last.json")).unwrap();
+    let last: Value = serde_json::from_slice(&last).unwrap();
+    let (mut steps, mut outputs, mut tools) = (Vec::new(), Vec::new(), serde_json::Map::new());
     for entry in fs::read_dir(project.store().join("v1/steps")).unwrap() {
         let folder = entry.unwrap().path();
         let record: Value = serde_json::from_slice(&fs::read(folder.join("outcome.json")).unwrap()).unwrap();
@@ -213,9 +312,19 @@ fn manifest(project: &OwnProject, release: &std::path::Path) -> Value {
             .iter()
             .map(|output| (output["name"].as_str().unwrap().to_string(), output["sha256"].clone()))
             .collect();
-        let key = folder.file_name().unwrap().to_str().unwrap();
+        let (key, parts) = (folder.file_name().unwrap().to_str().unwrap(), &last[name]);
+        let inputs = parts["inputs"].as_object().unwrap().iter().map(|(role, digest)| {
+            let from = serde_json::json!({ "folder": "recipes/leaky" });
+            (role.clone(), serde_json::json!({ "from": from, "sha256": digest }))
+        });
+        let identities = parts["tools"].as_object().unwrap();
+        tools.extend(identities.iter().map(|(name, identity)| {
+            (name.clone(), serde_json::json!({ "version": "", "sha256": identity, "identity": identity }))
+        }));
         steps.push(serde_json::json!({
-            "name": name, "kind": "", "key": key, "parameters": {}, "inputs": {}, "tools": [], "outputs": digests,
+            "name": name, "kind": parts["kind"], "version": parts["version"], "key": key,
+            "parameters": parts["parameters"], "inputs": inputs.collect::<serde_json::Map<_, _>>(),
+            "tools": identities.keys().collect::<Vec<_>>(), "outputs": digests,
         }));
         if name == INITRAMFS {
             fs::copy(folder.join("out/initramfs.cpio.zst"), release.join("initramfs.cpio.zst")).unwrap();
@@ -225,7 +334,8 @@ fn manifest(project: &OwnProject, release: &std::path::Path) -> Value {
     }
     assert_eq!(outputs.len(), 1);
     let mut manifest = manifest_of("mine");
-    (manifest["steps"], manifest["outputs"]) = (steps.into(), outputs.into());
+    (manifest["steps"], manifest["outputs"], manifest["tools"]) =
+        (steps.into(), outputs.into(), tools.into());
     manifest
 }
 

@@ -23,7 +23,9 @@ pub struct Manifest {
     pub profile: Profile,
     /// False where a local source tree took part: the same manifest then doesn't promise the same bytes.
     pub hermetic: bool,
-    /// The command that builds these artifacts again, in a checkout whose files have the digests under `inputs`.
+    /// The command that builds these artifacts again and compares every byte with what is listed here. It runs in a
+    /// checkout of the project (of the revision that a release names), with the path of this file in place of
+    /// `manifest.json`. Where a local source tree took part, it only builds: nothing can promise the same bytes.
     pub command: Vec<String>,
     /// All that came from outside: downloads, and files of the project.
     pub inputs: Vec<Input>,
@@ -107,6 +109,9 @@ pub struct Tool {
 pub struct Step {
     pub name: String,
     pub kind: String,
+    /// Of the tool's own code for the step: another one may make other bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// Digest of all that decides the outputs.
     pub key: Digest,
     /// Differ from kind to kind.

@@ -2,11 +2,14 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use crate::manifest::{Manifest, Measurement};
+use crate::{
+    bundle::{MANIFEST, Source},
+    manifest::{Manifest, Measurement},
+};
 
 /// One release, as far as notes compare it.
 pub struct Side<'a> {
-    pub version: &'a str,
+    pub source: &'a Source,
     pub manifest: &'a Manifest,
     /// Version of each part by its name.
     pub parts: &'a BTreeMap<String, String>,
@@ -23,16 +26,37 @@ pub struct SymbolChange {
 
 /// Notes of a release; without `before`, of a first one. In Markdown.
 pub fn text(now: &Side, before: Option<&Side>, symbols: &[SymbolChange]) -> String {
-    let mut text =
-        format!("# {} {}\n\n{}\n", now.manifest.profile.name, now.version, now.manifest.profile.description);
-    let Some(before) = before else {
-        text += "\nThe first release: there is nothing to compare it with.\n";
-        return text + &sizes(now.manifest, None) + &measurements(now.manifest, None);
-    };
-    let _ = write!(text, "\nChanges since {}.\n", before.version);
-    text += &configuration(symbols);
-    text += &parts(now.parts, before.parts);
-    text + &sizes(now.manifest, Some(before.manifest)) + &measurements(now.manifest, Some(before.manifest))
+    let profile = &now.manifest.profile;
+    let mut text = format!("# {} {}\n\n{}\n", profile.name, now.source.version, profile.description);
+    match before {
+        None => text += "\nThe first release: there is nothing to compare it with.\n",
+        Some(before) => {
+            let _ = write!(text, "\nChanges since {}.\n", before.source.version);
+            text += &configuration(symbols);
+            text += &parts(now.parts, before.parts);
+        }
+    }
+    let before = before.map(|before| before.manifest);
+    text + &sizes(now.manifest, before) + &measurements(now.manifest, before) + &again(now)
+}
+
+/// How others come to the same bytes.
+fn again(now: &Side) -> String {
+    let mut text = "\n## Build it again\n\n".to_owned();
+    if now.source.modified || !now.manifest.hermetic {
+        text += "This release was made from files that are in no commit: it can't be made again from one.\n";
+        return text;
+    }
+    let bundle = "path/of/this/folder";
+    let command: Vec<&str> = now.manifest.command.iter().map(String::as_str).collect();
+    let command = command.join(" ").replace(MANIFEST, bundle);
+    let _ = write!(
+        text,
+        "In a checkout of the project, with the tools that `manifest.json` lists; every byte is compared:\n\n\
+         \x20   git checkout {}\n    {command}\n",
+        now.source.revision
+    );
+    text
 }
 
 fn configuration(symbols: &[SymbolChange]) -> String {
@@ -127,6 +151,15 @@ mod tests {
         manifest::{FORMAT, Output, Profile},
     };
 
+    fn source(version: &str) -> Source {
+        Source {
+            version: version.to_owned(),
+            revision: "0123456789abcdef".to_owned(),
+            date: String::new(),
+            modified: false,
+        }
+    }
+
     fn manifest(outputs: &[(&str, &str)], measured: &str) -> Manifest {
         let output = |(name, content): &(&str, &str)| Output {
             name: (*name).to_owned(),
@@ -151,7 +184,7 @@ mod tests {
                 settings: serde_json::Map::new(),
             },
             hermetic: true,
-            command: Vec::new(),
+            command: ["verify", "small", "--against", "manifest.json"].map(str::to_owned).to_vec(),
             inputs: Vec::new(),
             tools: BTreeMap::new(),
             steps: Vec::new(),
@@ -177,9 +210,10 @@ mod tests {
             now: "y".to_owned(),
             derived,
         };
+        let (new, old) = (source("1.1"), source("1.0"));
         let told = text(
-            &Side { version: "1.1", manifest: &now, parts: &new_parts },
-            Some(&Side { version: "1.0", manifest: &before, parts: &old_parts }),
+            &Side { source: &new, manifest: &now, parts: &new_parts },
+            Some(&Side { source: &old, manifest: &before, parts: &old_parts }),
             &[symbol("CONFIG_SMP", false), symbol("CONFIG_HAVE_SMP", true)],
         );
         // Digests are those of other tests.
@@ -217,8 +251,27 @@ mod tests {
             |---|---|---|---|
             | sev-snp | launch digest | changed | `bb` |
             | vsm-isolation | launch digest | same | `00` |
+
+            ## Build it again
+
+            In a checkout of the project, with the tools that `manifest.json` lists; every byte is compared:
+
+                git checkout 0123456789abcdef
+                verify small --against path/of/this/folder
         "#]]
         .assert_eq(&told);
+    }
+
+    #[test]
+    fn what_nobody_else_can_make_is_called_so() {
+        let (manifest, parts) = (manifest(&[("kernel", "k")], "aa"), BTreeMap::new());
+        let modified = Source { modified: true, ..source("1.1-modified") };
+        let local = Manifest { hermetic: false, ..manifest.clone() };
+        for (source, manifest) in [(&modified, &manifest), (&source("1.1"), &local)] {
+            let told = text(&Side { source, manifest, parts: &parts }, None, &[]);
+            assert!(told.contains("can't be made again"), "{told}");
+            assert!(!told.contains("git checkout"), "{told}");
+        }
     }
 
     fn shortened(line: &str) -> String {

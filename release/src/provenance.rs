@@ -49,6 +49,7 @@ pub fn text(
                 "internalParameters": {
                     "modified": source.modified,
                     "hermetic": manifest.hermetic,
+                    "reproduce": manifest.command,
                     "tools": tools,
                 },
                 "resolvedDependencies": dependencies,

@@ -49,7 +49,7 @@ pub fn manifest(context: &Context, plan: &Plan, outcomes: &Outcomes, spec: &Spec
         format: FORMAT,
         profile: profile(spec)?,
         hermetic: plan.is_hermetic(&spec.name),
-        command: ["cargo", "xtask", "build-image", &spec.name].map(str::to_owned).to_vec(),
+        command: command(&spec.name, plan.is_hermetic(&spec.name)),
         inputs: steps
             .iter()
             .flat_map(|(step, outcome)| inputs(step, outcome))
@@ -61,6 +61,15 @@ pub fn manifest(context: &Context, plan: &Plan, outcomes: &Outcomes, spec: &Spec
         measurements: measurements(context, plan, outcomes, spec)?,
         outputs: outputs(plan, outcomes, &spec.name).into_iter().map(|(entry, ..)| entry).collect(),
     })
+}
+
+/// What anybody types who has nothing but the manifest and the project.
+fn command(profile: &str, is_hermetic: bool) -> Vec<String> {
+    let words: &[&str] = match is_hermetic {
+        true => &["cargo", "xtask", "verify", profile, "--against", "manifest.json"],
+        false => &["cargo", "xtask", "build-image", profile],
+    };
+    words.iter().map(|word| (*word).to_owned()).collect()
 }
 
 fn measurements(
@@ -115,7 +124,8 @@ fn download(action: &Action, outcome: &Outcome) -> Option<Input> {
     }
 }
 
-fn identities<'a>(
+/// What tools are here, by name.
+pub fn identities<'a>(
     tools: &Tools,
     subjects: impl Iterator<Item = &'a Subject>,
 ) -> Result<BTreeMap<String, Tool>> {
@@ -150,6 +160,7 @@ fn entry(plan: &Plan, step: &plan::Step, outcome: &Outcome) -> Step {
     Step {
         name: step.name.clone(),
         kind: step.action.kind().to_owned(),
+        version: Some(outcome.parts.version().to_owned()),
         key: outcome.key,
         parameters: serde_json::to_value(&step.action).expect("our own types serialise"),
         inputs: step.inputs.iter().map(input).collect(),

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 pub use action::{Action, EspFile, InitramfsEntry, InitramfsNode, RustFrom, SourceFrom, Weight};
-pub use key::{KeyParts, key};
+pub use key::{KeyParts, key, parameter_changes};
 pub use make::{HostFacts, ProfileInput, RustWay, make, make_boot, make_disk, make_monitor};
 pub use show::{Format, Status, show};
 

@@ -107,7 +107,7 @@ fn notes(before: Option<&Path>, folder: &Path, sums: &Sums) -> Result<String> {
 }
 
 fn side(facts: &Facts) -> notes::Side<'_> {
-    notes::Side { version: &facts.version, manifest: &facts.manifest, parts: &facts.parts }
+    notes::Side { source: &facts.source, manifest: &facts.manifest, parts: &facts.parts }
 }
 
 /// Copies or packs every artifact, as many at a time as there are.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context as _, Result};
 use release::{
-    bundle::{CYCLONEDX, MANIFEST, RELEASE, Release},
+    bundle::{CYCLONEDX, MANIFEST, RELEASE, Release, Source},
     manifest::Manifest,
     notes::SymbolChange,
     sbom,
@@ -17,7 +17,7 @@ use crate::kernel::{
 
 /// A bundle as notes compare it.
 pub struct Facts {
-    pub version: String,
+    pub source: Source,
     pub manifest: Manifest,
     pub parts: BTreeMap<String, String>,
     pub config: Option<DotConfig>,
@@ -43,7 +43,7 @@ impl Facts {
             }
             _ => None,
         };
-        Ok(Facts { version: release.source().version.clone(), manifest, parts, config })
+        Ok(Facts { source: release.source().clone(), manifest, parts, config })
     }
 }
 

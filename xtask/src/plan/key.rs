@@ -1,6 +1,6 @@
 //! The key of a step: a digest over everything that decides its outputs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -36,6 +36,16 @@ impl KeyParts {
         }
     }
 
+    /// Of the tool's own code for the step.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// What the step is told beside its inputs.
+    pub fn parameters(&self) -> &Value {
+        &self.parameters
+    }
+
     /// Role → digest of the input's content.
     pub fn inputs(&self) -> &BTreeMap<String, Digest> {
         &self.inputs
@@ -46,13 +56,20 @@ impl KeyParts {
         &self.tools
     }
 
+    /// Without the inputs of these roles.
+    pub fn without_inputs(&self, roles: &BTreeSet<String>) -> KeyParts {
+        let mut parts = self.clone();
+        parts.inputs.retain(|role, _| !roles.contains(role));
+        parts
+    }
+
     /// In what this differs from `before`, a short phrase each.
     pub fn changes_since(&self, before: &KeyParts) -> Vec<String> {
         let mut changes = Vec::new();
         if self.format != before.format || self.version != before.version {
             changes.push("this tool's own code for the step changed".to_string());
         }
-        compare("", &before.parameters, &self.parameters, &mut changes);
+        changes.extend(parameter_changes(&before.parameters, &self.parameters));
         compare_digests("input", &before.inputs, &self.inputs, &mut changes);
         compare_digests("tool", &before.tools, &self.tools, &mut changes);
         changes
@@ -75,10 +92,17 @@ fn parameters(step: &Step) -> Value {
     }
 }
 
+/// In what parameters differ, a short phrase each.
+pub fn parameter_changes(before: &Value, after: &Value) -> Vec<String> {
+    let mut changes = Vec::new();
+    compare("", before, after, &mut changes);
+    changes
+}
+
 fn compare(path: &str, before: &Value, after: &Value, changes: &mut Vec<String>) {
     match (before, after) {
         (Value::Object(old), Value::Object(new)) => {
-            let keys: std::collections::BTreeSet<_> = old.keys().chain(new.keys()).collect();
+            let keys: BTreeSet<_> = old.keys().chain(new.keys()).collect();
             for key in keys {
                 let inner = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
                 let absent = Value::Null;

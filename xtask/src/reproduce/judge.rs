@@ -1,28 +1,27 @@
 //! Compares two runs of a plan, step by step: same key and other bytes is where something got in; what reads those
-//! bytes follows.
+//! bytes follows. A key that differs in more than such bytes is told, whatever the step made: of two runs here it is
+//! the surroundings in the plan, of somebody else's what they built otherwise.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use anyhow::{Context as _, Result};
-use difference::{Comparison, Finding, Part, Sides};
+use difference::{Comparison, Sides};
 use serde::Serialize;
 
+use super::look::compare;
 use crate::{
     digest::Digest,
-    plan::{Plan, Step},
+    plan::{Plan, Source, Step},
     store::{OutputKind, StepRecord, Store},
 };
 
 /// What one step made, on one side.
 #[derive(Clone, Debug)]
 pub struct Made {
-    /// None where the key isn't known: then it isn't compared.
-    pub key: Option<Digest>,
+    pub key: Digest,
     /// By name.
     pub outputs: BTreeMap<String, (OutputKind, Digest)>,
     /// Folder with the outputs; None where only digests are known.
@@ -32,14 +31,16 @@ pub struct Made {
 impl Made {
     pub fn of(key: Digest, record: &StepRecord, store: &Store) -> Made {
         let outputs = record.outputs.iter().map(|output| (output.name.clone(), (output.kind, output.sha256)));
-        Made { key: Some(key), outputs: outputs.collect(), folder: Some(store.step_dir(&key).join("out")) }
+        Made { key, outputs: outputs.collect(), folder: Some(store.step_dir(&key).join("out")) }
+    }
+
+    pub fn digest(&self, output: &str) -> Option<Digest> {
+        self.outputs.get(output).map(|(_, digest)| *digest)
     }
 
     fn is_same(&self, other: &Made) -> bool {
-        let digests = |made: &Made| -> Vec<(String, Digest)> {
-            made.outputs.iter().map(|(name, (_, digest))| (name.clone(), *digest)).collect()
-        };
-        digests(self) == digests(other)
+        self.outputs.len() == other.outputs.len()
+            && self.outputs.iter().all(|(name, (_, digest))| other.digest(name) == Some(*digest))
     }
 }
 
@@ -55,125 +56,108 @@ pub struct Judged {
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "verdict", rename_all = "kebab-case")]
 pub enum Verdict {
+    /// The same bytes, and nothing else that decides them but what the steps before it account for.
     Same,
     /// The same inputs gave other bytes.
-    Differs {
-        outputs: Vec<DifferentOutput>,
-    },
+    Differs { outputs: Vec<DifferentOutput> },
     /// It reads what these steps made, which differs.
-    Follows {
-        from: Vec<String>,
-    },
-    /// Inputs are the same, and yet the step has another key.
+    Follows { from: Vec<String> },
+    /// Its key differs in more than what it reads of other steps.
     OtherKey {
+        /// A phrase each; none where nothing that is known of the two sides explains it.
         why: Vec<String>,
+        /// Empty if it made the same bytes nevertheless.
+        outputs: Vec<DifferentOutput>,
     },
     /// The other side has no such step.
     Missing,
+}
+
+impl Verdict {
+    /// Whether the step made the same bytes, however it came to them.
+    pub fn has_same_outputs(&self) -> bool {
+        match self {
+            Verdict::Same => true,
+            Verdict::OtherKey { outputs, .. } => outputs.is_empty(),
+            Verdict::Differs { .. } | Verdict::Follows { .. } | Verdict::Missing => false,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DifferentOutput {
     pub output: String,
-    pub ours: Digest,
-    pub theirs: Digest,
+    /// None where only the other side has it.
+    pub ours: Option<Digest>,
+    pub theirs: Option<Digest>,
     /// None where one of the files isn't there to be looked into.
     pub comparison: Option<Comparison>,
 }
 
-/// Compares all steps of `plan`. `key_changes` says for a step why its key may be another one.
+/// Compares all steps of `plan`. `reasons` says of a step in what its key differs beside the inputs of the given roles,
+/// a phrase each.
 pub fn judge(
     plan: &Plan,
-    ours: &[Option<Made>],
+    ours: &[Made],
     theirs: &[Option<Made>],
     sides: &Sides,
-    key_changes: impl Fn(usize) -> Vec<String>,
+    reasons: impl Fn(usize, &BTreeSet<String>) -> Vec<String>,
 ) -> Result<Vec<Judged>> {
-    let mut judged: Vec<Judged> = Vec::new();
-    let mut differs = BTreeSet::new();
-    for (number, step) in plan.steps.iter().enumerate() {
-        let from: Vec<usize> = step.upstream().filter(|before| differs.contains(before)).collect();
+    let judge_step = |(number, step): (usize, &Step)| {
         let verdict = match (&ours[number], &theirs[number]) {
-            (Some(a), Some(b)) if a.is_same(b) => Verdict::Same,
-            // What it reads may differ in outputs that it doesn't read: then its key is the same.
-            (Some(a), Some(b)) if !from.is_empty() && a.key != b.key => follows(&from, &judged),
-            (Some(a), Some(b)) if a.key.is_some() && b.key.is_some() && a.key != b.key => {
-                Verdict::OtherKey { why: key_changes(number) }
+            (_, None) => Verdict::Missing,
+            (a, Some(b)) => {
+                let followed = followed(step, ours, theirs);
+                let roles = followed.iter().map(|(role, _)| (*role).to_owned()).collect();
+                let why = if a.key == b.key { Vec::new() } else { reasons(number, &roles) };
+                let is_explained = a.key == b.key || (why.is_empty() && !roles.is_empty());
+                match (is_explained, a.is_same(b)) {
+                    (true, true) => Verdict::Same,
+                    (true, false) if a.key != b.key => {
+                        let from: BTreeSet<usize> = followed.iter().map(|(_, before)| *before).collect();
+                        let names = from.iter().map(|before| plan.steps[*before].name.clone());
+                        Verdict::Follows { from: names.collect() }
+                    }
+                    (true, false) => Verdict::Differs { outputs: outputs(step, a, b, sides)? },
+                    (false, _) => Verdict::OtherKey { why, outputs: outputs(step, a, b, sides)? },
+                }
             }
-            (Some(a), Some(b)) => Verdict::Differs { outputs: outputs(step, a, b, sides)? },
-            _ if !from.is_empty() => follows(&from, &judged),
-            (Some(_), None) if !key_changes(number).is_empty() => {
-                Verdict::OtherKey { why: key_changes(number) }
-            }
-            _ => Verdict::Missing,
         };
-        if !matches!(verdict, Verdict::Same) {
-            differs.insert(number);
-        }
-        judged.push(Judged { step: step.name.clone(), verdict });
-    }
-    Ok(judged)
+        Ok(Judged { step: step.name.clone(), verdict })
+    };
+    plan.steps.iter().enumerate().map(judge_step).collect()
 }
 
-fn follows(from: &[usize], judged: &[Judged]) -> Verdict {
-    let names: BTreeSet<String> = from.iter().map(|number| judged[*number].step.clone()).collect();
-    Verdict::Follows { from: names.into_iter().collect() }
+/// Inputs that come from other steps with other bytes: their roles and those steps.
+fn followed<'s>(step: &'s Step, ours: &[Made], theirs: &[Option<Made>]) -> Vec<(&'s str, usize)> {
+    let differs = |before: usize, output: &str| {
+        theirs[before].as_ref().and_then(|made| made.digest(output)) != ours[before].digest(output)
+    };
+    let inputs = step.inputs.iter().filter_map(|(role, source)| match source {
+        Source::Output { step, output } if differs(*step, output) => Some((role.as_str(), *step)),
+        _ => None,
+    });
+    inputs.collect()
 }
 
 fn outputs(step: &Step, a: &Made, b: &Made, sides: &Sides) -> Result<Vec<DifferentOutput>> {
     let mut different = Vec::new();
-    for (name, (kind, ours)) in &a.outputs {
-        let Some((_, theirs)) = b.outputs.get(name).filter(|(_, theirs)| theirs != ours) else { continue };
-        let paths = a.folder.as_ref().zip(b.folder.as_ref());
-        let comparison = paths.map(|(a, b)| compare(*kind, &a.join(name), &b.join(name), sides));
+    let names: BTreeSet<&String> = a.outputs.keys().chain(b.outputs.keys()).collect();
+    for name in names {
+        let (ours, theirs) = (a.digest(name), b.digest(name));
+        if ours == theirs {
+            continue;
+        }
+        let both = a.outputs.get(name).filter(|_| theirs.is_some());
+        let paths = both.zip(a.folder.as_ref().zip(b.folder.as_ref()));
+        let comparison = paths.map(|((kind, _), (a, b))| compare(*kind, &a.join(name), &b.join(name), sides));
         let comparison =
             comparison.transpose().with_context(|| format!("comparing {name} of step {}", step.name))?;
-        different.push(DifferentOutput { output: name.clone(), ours: *ours, theirs: *theirs, comparison });
+        different.push(DifferentOutput { output: name.clone(), ours, theirs, comparison });
     }
     Ok(different)
 }
 
-/// Where inside two outputs differ.
-pub fn compare(kind: OutputKind, ours: &Path, theirs: &Path, sides: &Sides) -> Result<Comparison> {
-    let read = |path: &Path| fs::read(path).with_context(|| format!("can't read {}", path.display()));
-    match kind {
-        OutputKind::File => Ok(difference::compare(&read(ours)?, &read(theirs)?, sides)),
-        OutputKind::Tree => trees(ours, theirs, sides),
-    }
-}
-
-/// Files of two trees; the names first.
-fn trees(ours: &Path, theirs: &Path, sides: &Sides) -> Result<Comparison> {
-    let list = |root: &Path| -> Result<Vec<String>> {
-        let entries = walkdir::WalkDir::new(root).min_depth(1).sort_by_file_name().into_iter();
-        entries
-            .map(|entry| Ok(entry?.path().strip_prefix(root)?.to_string_lossy().into_owned()))
-            .collect::<Result<Vec<String>>>()
-    };
-    let (names_a, names_b) = (list(ours)?, list(theirs)?);
-    let mut whole = difference::compare_names(&names_a, &names_b, sides);
-    for name in names_a.iter().filter(|name| names_b.binary_search(name).is_ok() || names_b.contains(name)) {
-        let (a, b) = (ours.join(name), theirs.join(name));
-        let (facts_a, facts_b) = (fs::symlink_metadata(&a)?, fs::symlink_metadata(&b)?);
-        let mode = |facts: &fs::Metadata| format!("{:o}", facts.permissions().mode());
-        let mut found = Vec::new();
-        if mode(&facts_a) != mode(&facts_b) {
-            let (ours, theirs) = (mode(&facts_a), mode(&facts_b));
-            let place = vec![Part::Field("mode")];
-            found.push(Finding { place, ours, theirs, cause: Some(difference::Cause::Umask) });
-        }
-        if facts_a.is_file() && facts_b.is_file() {
-            found.extend(compare(OutputKind::File, &a, &b, sides)?.findings);
-        }
-        for mut finding in found {
-            if whole.findings.len() == difference::FINDINGS_LIMIT {
-                whole.more += 1;
-                continue;
-            }
-            finding.place.insert(0, Part::File(name.clone()));
-            whole.findings.push(finding);
-        }
-    }
-    Ok(whole)
-}
+#[cfg(test)]
+mod tests;

@@ -1,49 +1,66 @@
 //! What verify tells: for people, and as one JSON object.
 
+use std::collections::BTreeMap;
+
 use difference::{Cause, Comparison};
 use serde_json::{Value, json};
 
 use super::{
     Perturbation,
-    judge::{Judged, Verdict},
+    artifacts::{ArtifactVerdict, JudgedArtifact},
+    judge::{DifferentOutput, Judged, Verdict},
 };
-use crate::plan::Plan;
 
-/// Findings of one output that people are shown.
+/// Findings of one output, and reasons of all steps, that people are shown.
 const SHOWN: usize = 6;
+const REASONS_SHOWN: usize = 30;
 
 /// Everything that came out.
 pub struct Told<'a> {
     pub profile: &'a str,
-    pub plan: &'a Plan,
     pub perturbation: &'a Perturbation,
     /// In what the two plans differ; empty for equal ones.
     pub plans: &'a Comparison,
-    pub judged: &'a [Judged],
-    /// With whom it was compared.
-    pub reference: &'a str,
+    pub steps: &'a [Judged],
+    pub artifacts: &'a [JudgedArtifact],
+    pub with: &'a With,
+}
+
+/// What the second build is compared with.
+pub enum With {
+    /// The first one.
+    Before,
+    /// Somebody else's.
+    Manifest {
+        path: String,
+        /// What to do if it differs.
+        hint: Option<String>,
+    },
+}
+
+impl With {
+    fn name(&self) -> String {
+        match self {
+            With::Before => "before".to_owned(),
+            With::Manifest { path, .. } => format!("in {path}"),
+        }
+    }
 }
 
 impl Told<'_> {
+    /// Of two builds here everything has to be the same. Somebody else may come to the same artifacts by other steps, as
+    /// long as they say by which.
     pub fn is_reproducible(&self) -> bool {
+        let is_same = |step: &Judged| match (self.with, &step.verdict) {
+            (_, Verdict::Same) => true,
+            (With::Before, _) | (_, Verdict::Differs { .. }) => false,
+            (With::Manifest { .. }, Verdict::OtherKey { why, .. }) if why.is_empty() => false,
+            // Without artifacts, steps are all that there is.
+            (With::Manifest { .. }, verdict) => !self.artifacts.is_empty() || verdict.has_same_outputs(),
+        };
         self.plans.findings.is_empty()
-            && self.judged.iter().all(|judged| matches!(judged.verdict, Verdict::Same))
-    }
-
-    fn same_steps(&self) -> usize {
-        self.judged.iter().filter(|judged| matches!(judged.verdict, Verdict::Same)).count()
-    }
-
-    /// Name of each artifact and whether its bytes are the same.
-    fn artifacts(&self) -> impl Iterator<Item = (&str, bool)> {
-        self.plan.artifacts.iter().map(|artifact| {
-            let is_same = match &self.judged[artifact.step].verdict {
-                Verdict::Same => true,
-                Verdict::Differs { outputs } => outputs.iter().all(|output| output.output != artifact.output),
-                _ => false,
-            };
-            (artifact.name.as_str(), is_same)
-        })
+            && self.steps.iter().all(is_same)
+            && self.artifacts.iter().all(|artifact| matches!(artifact.verdict, ArtifactVerdict::Same))
     }
 }
 
@@ -54,27 +71,66 @@ pub fn show(told: &Told<'_>) -> String {
         text += "the plan itself is another one there:\n";
         comparison(&mut text, told.plans);
     }
-    for judged in told.judged {
+    reasons(&mut text, told);
+    for judged in told.steps {
         step(&mut text, judged);
     }
-    let artifacts: Vec<(&str, bool)> = told.artifacts().collect();
-    let same = artifacts.iter().filter(|(_, is_same)| *is_same).count();
-    let others: Vec<&str> = artifacts.iter().filter(|(_, is_same)| !is_same).map(|(name, _)| *name).collect();
+    for artifact in told.artifacts {
+        self::artifact(&mut text, told, artifact);
+    }
+    if let (false, With::Manifest { hint: Some(hint), .. }) = (told.is_reproducible(), told.with) {
+        text += &format!("hint: {hint}\n");
+    }
+    text + &verdict(told)
+}
+
+fn verdict(told: &Told<'_>) -> String {
+    let steps = told.steps.iter().filter(|step| matches!(step.verdict, Verdict::Same)).count();
+    let (same, others): (Vec<&JudgedArtifact>, Vec<_>) =
+        told.artifacts.iter().partition(|artifact| matches!(artifact.verdict, ArtifactVerdict::Same));
     let counted = format!(
-        "{} of {} steps and {same} of {} artifacts are the same as {}",
-        told.same_steps(),
-        told.judged.len(),
-        artifacts.len(),
-        told.reference,
+        "{steps} of {} steps and {} of {} artifacts are the same as {}",
+        told.steps.len(),
+        same.len(),
+        told.artifacts.len(),
+        told.with.name(),
     );
-    let verdict = match (told.is_reproducible(), others.is_empty()) {
-        (true, _) => format!("{}: reproducible; {counted}\n", told.profile),
-        (false, true) => format!("{}: NOT reproducible; {counted}\n", told.profile),
-        (false, false) => {
-            format!("{}: NOT reproducible; {counted}; others: {}\n", told.profile, others.join(", "))
+    let word = if told.is_reproducible() { "reproducible" } else { "NOT reproducible" };
+    let others: Vec<&str> = others.iter().map(|artifact| artifact.name.as_str()).collect();
+    match others.is_empty() {
+        true => format!("{}: {word}; {counted}\n", told.profile),
+        false => format!("{}: {word}; {counted}; others: {}\n", told.profile, others.join(", ")),
+    }
+}
+
+/// Why steps have other keys, each reason once with all of its steps.
+fn reasons(text: &mut String, told: &Told<'_>) {
+    let mut of_reason: Vec<(&str, Vec<String>)> = Vec::new();
+    let mut known: BTreeMap<&str, usize> = BTreeMap::new();
+    for step in told.steps {
+        let Verdict::OtherKey { why, .. } = &step.verdict else { continue };
+        let unknown = why.is_empty().then_some("nothing that is listed says why");
+        for reason in why.iter().map(String::as_str).chain(unknown) {
+            let place = *known.entry(reason).or_insert(of_reason.len());
+            if place == of_reason.len() {
+                of_reason.push((reason, Vec::new()));
+            }
+            of_reason[place].1.push(step.step.clone());
         }
+    }
+    if of_reason.is_empty() {
+        return;
+    }
+    *text += match told.with {
+        With::Before => "of the surroundings something got into keys of steps (first → second build):\n",
+        With::Manifest { .. } => "steps are made otherwise there (there → here):\n",
     };
-    text + &verdict
+    for (reason, steps) in of_reason.iter().take(REASONS_SHOWN) {
+        *text += &format!("    {reason}\n      of      {}\n", quoted(steps));
+    }
+    if of_reason.len() > REASONS_SHOWN {
+        *text += &format!("    and {} more; --json has all of them\n", of_reason.len() - REASONS_SHOWN);
+    }
 }
 
 fn step(text: &mut String, Judged { step, verdict }: &Judged) {
@@ -82,25 +138,47 @@ fn step(text: &mut String, Judged { step, verdict }: &Judged) {
         Verdict::Same => {}
         Verdict::Differs { outputs } => {
             *text += &format!("step `{step}` made other bytes of the same inputs\n");
-            for output in outputs {
-                *text +=
-                    &format!("  {}: {} and {}\n", output.output, output.ours.short(), output.theirs.short());
-                match &output.comparison {
-                    Some(found) => comparison(text, found),
-                    None => {
-                        *text += "    only digests are known there: with the file beside the manifest more can be told\n"
-                    }
-                }
-            }
+            outputs.iter().for_each(|output| self::output(text, output));
         }
         Verdict::Follows { from } => {
             *text += &format!("step `{step}` follows from {}\n", quoted(from));
         }
-        Verdict::OtherKey { why } => {
-            *text += &format!("step `{step}` has another key although it reads the same\n");
-            why.iter().for_each(|why| *text += &format!("    {why}\n"));
+        Verdict::OtherKey { outputs, .. } if outputs.is_empty() => {
+            *text += &format!("step `{step}` has another key, and made the same bytes\n");
+        }
+        Verdict::OtherKey { outputs, .. } => {
+            *text += &format!("step `{step}` has another key, and made other bytes\n");
+            outputs.iter().for_each(|output| self::output(text, output));
         }
         Verdict::Missing => *text += &format!("step `{step}` is missing there\n"),
+    }
+}
+
+fn output(text: &mut String, output: &DifferentOutput) {
+    let digest =
+        |digest: Option<release::Digest>| digest.map_or("(none)".to_owned(), |digest| digest.short());
+    *text += &format!("  {}: {} and {}\n", output.output, digest(output.ours), digest(output.theirs));
+    if let Some(found) = &output.comparison {
+        comparison(text, found);
+    }
+}
+
+fn artifact(text: &mut String, told: &Told<'_>, artifact: &JudgedArtifact) {
+    let name = &artifact.name;
+    match (&artifact.verdict, told.with) {
+        (ArtifactVerdict::Same, _) => {}
+        (ArtifactVerdict::MissingThere, _) => *text += &format!("artifact {name} is missing there\n"),
+        (ArtifactVerdict::MissingHere, _) => *text += &format!("artifact {name} is there alone\n"),
+        (ArtifactVerdict::Differs { comparison: Some(found) }, _) => {
+            *text += &format!("artifact {name} differs\n");
+            comparison(text, found);
+        }
+        (ArtifactVerdict::Follows, _) => *text += &format!("artifact {name} differs by what it is made of\n"),
+        (ArtifactVerdict::Differs { comparison: None }, With::Manifest { .. }) => {
+            *text += &format!("artifact {name} differs; to see where, put it beside the manifest\n");
+        }
+        // Told with its step.
+        (ArtifactVerdict::Differs { comparison: None }, With::Before) => {}
     }
 }
 
@@ -138,22 +216,28 @@ fn comparison(text: &mut String, found: &Comparison) {
 
 /// For programs.
 pub fn json(told: &Told<'_>) -> Value {
-    let artifacts = told.artifacts().map(|(name, is_same)| json!({ "name": name, "same": is_same }));
+    let hint = match told.with {
+        With::Manifest { hint: Some(hint), .. } if !told.is_reproducible() => Some(hint),
+        _ => None,
+    };
     json!({
         "profile": told.profile,
         "reproducible": told.is_reproducible(),
-        "reference": told.reference,
+        "reference": told.with.name(),
         "perturbation": told.perturbation,
         "plan": told.plans,
-        "steps": told.judged.iter().map(judged).collect::<Vec<_>>(),
-        "artifacts": artifacts.collect::<Vec<_>>(),
+        "steps": told.steps.iter().map(judged).collect::<Vec<_>>(),
+        "artifacts": told.artifacts,
+        "hint": hint,
     })
 }
 
 /// A judged step, with the words for each cause that its findings name.
 fn judged(judged: &Judged) -> Value {
     let mut value = serde_json::to_value(judged).expect("our own types serialise");
-    let Verdict::Differs { outputs } = &judged.verdict else { return value };
+    let (Verdict::Differs { outputs } | Verdict::OtherKey { outputs, .. }) = &judged.verdict else {
+        return value;
+    };
     let findings =
         outputs.iter().filter_map(|output| output.comparison.as_ref()).flat_map(|found| &found.findings);
     let mut causes: Vec<Cause> = findings.filter_map(|finding| finding.cause).collect();

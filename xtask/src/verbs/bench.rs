@@ -2,6 +2,7 @@
 //! mean something elsewhere; nothing here passes or fails.
 
 mod boot;
+mod cold;
 mod compile;
 mod fdt;
 mod igvm;
@@ -10,6 +11,7 @@ mod kconfig;
 mod noop;
 mod pack;
 mod release;
+mod verify;
 mod vtl0;
 
 use std::{
@@ -67,6 +69,8 @@ pub enum Which {
     Compile,
     /// The kernel step and a whole cold build, beside plain make (10 minutes)
     Kernel,
+    /// Verifying a profile from nothing, beside its cold build (twice as long as that)
+    Verify,
 }
 
 /// One line of the table.
@@ -121,6 +125,7 @@ pub fn run(arguments: &Bench) -> Result<()> {
             Which::Vtl0 => vtl0::run(&arguments.options)?,
             Which::Compile => compile::run()?,
             Which::Kernel => images::run(&arguments.options)?,
+            Which::Verify => verify::run(&arguments.options)?,
         });
     }
     if arguments.json {

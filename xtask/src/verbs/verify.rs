@@ -6,31 +6,31 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use difference::{Comparison, Side, Sides};
-use serde::{Deserialize, Serialize};
+use difference::{Side, Sides};
 
 use super::{Access, Selection, Session, SessionOptions, session};
 use crate::{
-    digest::Digest,
-    execute::{self, Context, Outcomes},
+    bundle, execute,
+    execute::{Context, Outcomes},
     host::command::{Command, CommandError, Limits},
-    plan::{KeyParts, Plan},
+    manifest,
+    plan::Plan,
     profile::Project,
     report::{Reporter, seconds},
     reproduce::{
-        Aspect, Perturbation, Place, Told,
+        Perturbation, Place, Told, With,
+        artifacts::{self, JudgedArtifact},
         inside::{self, Inside},
         is_download, json,
-        judge::{Judged, Made, Verdict, compare, judge},
+        judge::{Judged, Made, judge},
         reference::Reference,
+        second::{Second, now, sides},
         show,
     },
-    store::{OutputKind, StepRecord, Store},
 };
 
 #[derive(Args, Debug)]
@@ -97,21 +97,27 @@ pub fn run(arguments: &Verify) -> Result<ExitCode> {
     reporter.note(&format!("built again in {}", seconds(now() - started)));
 
     let sides = sides(&session.context, &perturbation, &place, started);
-    let second = Second::read(&place)?;
-    let plans = second.compare_plan(&plan, &sides)?;
-    let judged = match &reference {
-        Some(reference) => against(reference, &plan, &second, &place, &sides)?,
-        None => again(&session.context, &plan, &outcomes, &second, &place, &sides)?,
+    let second = Second::read(&place.file(SECOND))?;
+    let compared = Compared { context: &session.context, plan: &plan, second: &second, place: &place };
+    let (steps, artifacts) = match &reference {
+        Some(reference) => compared.against(reference, arguments.steps.is_empty(), &sides)?,
+        None => compared.again(&outcomes, &sides)?,
     };
-    let reference =
-        arguments.against.as_ref().map_or("before".to_string(), |path| format!("in {}", path.display()));
+    let with = match &reference {
+        None => With::Before,
+        Some(reference) => With::Manifest {
+            path: reference.path.display().to_string(),
+            hint: reference.hint(bundle::source(session.context.tools.host()).ok().as_ref()),
+        },
+    };
+    let plans = second.compare_plan(&plan, &sides)?;
     let told = Told {
         profile: &arguments.profile,
-        plan: &plan,
         perturbation: &perturbation,
         plans: &plans,
-        judged: &judged,
-        reference: &reference,
+        steps: &steps,
+        artifacts: &artifacts,
+        with: &with,
     };
     match arguments.json {
         true => println!("{:#}", json(&told)),
@@ -164,14 +170,7 @@ fn rebuild(arguments: &Verify, file: &Path) -> Result<ExitCode> {
     let plan = part(&session, arguments)?;
     crate::signals::cancel_on_interrupt(&session.context.cancelled)?;
     let outcomes = execute::execute(&session.context, &plan, &mut session.last)?;
-    let steps = outcomes.0.into_iter().map(|outcome| SecondStep {
-        key: outcome.key,
-        parts: outcome.parts,
-        record: outcome.record,
-    });
-    let second = Second { plan: serde_json::to_string_pretty(&plan)?, steps: steps.collect() };
-    fs::write(file, serde_json::to_string(&second)?)
-        .with_context(|| format!("can't write {}", file.display()))?;
+    Second::new(&plan, outcomes)?.write(file)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -251,142 +250,54 @@ fn tools_environment(context: &Context) -> Result<BTreeMap<String, String>> {
     Ok(environment)
 }
 
-/// What the second build was and made, as it says itself.
-#[derive(Serialize, Deserialize)]
-struct Second {
-    /// As JSON text.
-    plan: String,
-    /// In order of the plan.
-    steps: Vec<SecondStep>,
+/// The second build, and what it is compared by.
+struct Compared<'a> {
+    context: &'a Context,
+    plan: &'a Plan,
+    second: &'a Second,
+    place: &'a Place,
 }
 
-#[derive(Serialize, Deserialize)]
-struct SecondStep {
-    key: Digest,
-    parts: KeyParts,
-    record: StepRecord,
-}
-
-impl Second {
-    fn read(place: &Place) -> Result<Second> {
-        let text = fs::read(place.file(SECOND)).context("the second build didn't say what it made")?;
-        Ok(serde_json::from_slice(&text)?)
+impl Compared<'_> {
+    /// With this store's build.
+    fn again(&self, outcomes: &Outcomes, sides: &Sides) -> Result<(Vec<Judged>, Vec<JudgedArtifact>)> {
+        let made = |outcome: &execute::Outcome| Made::of(outcome.key, &outcome.record, &self.context.store);
+        let ours: Vec<Made> = outcomes.0.iter().map(made).collect();
+        let theirs = self.made();
+        let judged = judge(self.plan, &ours, &theirs, sides, |number, known| {
+            let parts = self.second.parts(&self.plan.steps[number].name);
+            let ours = outcomes.0[number].parts.without_inputs(known);
+            parts.map_or(Vec::new(), |parts| parts.without_inputs(known).changes_since(&ours))
+        })?;
+        Ok((judged, artifacts::again(self.plan, &ours, &theirs)))
     }
 
-    fn compare_plan(&self, plan: &Plan, sides: &Sides) -> Result<Comparison> {
-        Ok(difference::compare(serde_json::to_string_pretty(plan)?.as_bytes(), self.plan.as_bytes(), sides))
-    }
-
-    fn made(&self, place: &Place) -> Vec<Option<Made>> {
-        let store = Store::at(&place.store());
-        self.steps.iter().map(|step| Some(Made::of(step.key, &step.record, &store))).collect()
-    }
-}
-
-/// Compares with this store's build.
-fn again(
-    context: &Context,
-    plan: &Plan,
-    outcomes: &Outcomes,
-    second: &Second,
-    place: &Place,
-    sides: &Sides,
-) -> Result<Vec<Judged>> {
-    let ours: Vec<Option<Made>> = outcomes
-        .0
-        .iter()
-        .map(|outcome| Some(Made::of(outcome.key, &outcome.record, &context.store)))
-        .collect();
-    let why = |number: usize| match second.steps.get(number) {
-        Some(theirs) => theirs.parts.changes_since(&outcomes.0[number].parts),
-        None => Vec::new(),
-    };
-    judge(plan, &ours, &second.made(place), sides, why)
-}
-
-/// Compares the second build, which is ours now, with what a manifest says.
-fn against(
-    reference: &Reference,
-    plan: &Plan,
-    second: &Second,
-    place: &Place,
-    sides: &Sides,
-) -> Result<Vec<Judged>> {
-    let (made, theirs) = (second.made(place), plan.steps.iter().map(|step| reference.made(&step.name)));
-    let sides = Sides { ours: sides.theirs.clone(), theirs: Side::default() };
-    let why = |number: usize| reference.differences(&plan.steps[number].name, &second.steps[number].parts);
-    let mut judged = judge(plan, &made, &theirs.collect::<Vec<_>>(), &sides, why)?;
-    // Steps know digests alone; an artifact beside the manifest can be looked into.
-    for artifact in &plan.artifacts {
-        let Some(output) = reference.output(&artifact.name) else { continue };
-        let Some(theirs) = reference.file(output, &place.file("theirs"))? else { continue };
-        let Some(folder) = made[artifact.step].as_ref().and_then(|made| made.folder.as_ref()) else {
-            continue;
+    /// With what a manifest says; ours is the second build then.
+    fn against(
+        &self,
+        reference: &Reference,
+        is_whole: bool,
+        sides: &Sides,
+    ) -> Result<(Vec<Judged>, Vec<JudgedArtifact>)> {
+        let steps = &self.plan.steps;
+        let Some(ours) = self.made().into_iter().collect::<Option<Vec<Made>>>() else {
+            bail!("the second build made another plan: `cargo xtask verify` without --against says in what");
         };
-        let ours = folder.join(&artifact.output);
-        let outputs = match &mut judged[artifact.step].verdict {
-            Verdict::Differs { outputs } => outputs,
-            _ => continue,
-        };
-        for output in outputs.iter_mut().filter(|output| output.output == artifact.output) {
-            output.comparison = Some(compare(OutputKind::File, &ours, &theirs, &sides)?);
-        }
+        let theirs: Vec<Option<Made>> = steps.iter().map(|step| reference.made(&step.name)).collect();
+        let tools = manifest::identities(&self.context.tools, steps.iter().flat_map(|step| &step.tools))?;
+        let sides = Sides { ours: sides.theirs.clone(), theirs: Side::default() };
+        let judged = judge(self.plan, &ours, &theirs, &sides, |number, known| {
+            let name = &steps[number].name;
+            let parts = self.second.parts(name);
+            parts.map_or(Vec::new(), |parts| reference.reasons(name, parts, &tools, known))
+        })?;
+        let unpacked = self.place.file("theirs");
+        let artifacts = artifacts::against(self.plan, &ours, reference, is_whole, &sides, &unpacked)?;
+        Ok((judged, artifacts))
     }
-    Ok(judged)
-}
 
-/// What both builds are known by.
-fn sides(context: &Context, perturbation: &Perturbation, place: &Place, started: Duration) -> Sides {
-    let text = |path: &Path| path.to_string_lossy().into_owned();
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let ours = Side {
-        paths: vec![text(context.store.root()), text(&context.root)],
-        home: std::env::home_dir().map(|home| text(&home)),
-        user: variable("USER").or_else(|| variable("LOGNAME")),
-        host_name: Some(rustix::system::uname().nodename().to_string_lossy().into_owned()),
-        uid: Some(rustix::process::geteuid().as_raw()),
-        gid: Some(rustix::process::getegid().as_raw()),
-        umask: umask(),
-        jobs: Some(context.jobs),
-        locale: variable("LC_ALL").or_else(|| variable("LANG")),
-        time_zone: variable("TZ"),
-        environment: Vec::new(),
-        // The store may have it from another day.
-        clock: None,
-    };
-    let is_perturbed =
-        |aspect: Aspect| perturbation.left_out.iter().all(|left_out| left_out.aspect != aspect);
-    let ahead = if is_perturbed(Aspect::Clock) { perturbation.clock_seconds() } else { 0 };
-    let folder = text(&perturbation.folder);
-    let theirs = Side {
-        home: Some(format!("{folder}/home")),
-        paths: vec![folder, text(place.folder())],
-        user: Some(perturbation.user.clone()),
-        host_name: is_perturbed(Aspect::HostName).then(|| perturbation.host_name.clone()),
-        uid: is_perturbed(Aspect::Owner).then_some(perturbation.uid),
-        gid: is_perturbed(Aspect::Owner).then_some(perturbation.gid),
-        umask: Some(perturbation.umask),
-        jobs: Some(perturbation.jobs),
-        locale: Some(perturbation.locale.clone()),
-        time_zone: Some(perturbation.time_zone.clone()),
-        environment: perturbation
-            .environment
-            .iter()
-            .filter(|(name, _)| name.starts_with("NOISE_"))
-            .map(|(_, value)| value.clone())
-            .collect(),
-        clock: Some(started.as_secs() + ahead..now().as_secs() + ahead + 1),
-    };
-    Sides { ours, theirs }
-}
-
-/// This process's; asking the system call for it would change it.
-fn umask() -> Option<u32> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("Umask:"))?;
-    u32::from_str_radix(line.trim(), 8).ok()
-}
-
-fn now() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    /// In order of the plan; None for a step that the second build's plan doesn't have.
+    fn made(&self) -> Vec<Option<Made>> {
+        self.plan.steps.iter().map(|step| self.second.made(&step.name, self.place)).collect()
+    }
 }

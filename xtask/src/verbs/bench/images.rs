@@ -10,9 +10,9 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Row, stored};
+use super::{Row, cold::ColdStore, stored};
 use crate::{
-    execute::{self, Forecast},
+    execute,
     plan::Action,
     report::Reporter,
     verbs::{Access, Selection, Session, SessionOptions},
@@ -21,9 +21,6 @@ use crate::{
 const PROFILE: &str = "x86_64-vtl2";
 
 pub fn run(options: &SessionOptions) -> Result<Vec<Row>> {
-    let xtask = std::env::current_exe().context("can't find this program")?;
-    // Beside the store, since a temporary folder may be in memory or on another disk.
-    let folder = tempfile::tempdir_in(crate::verbs::session::store_dir(options)?)?;
     let selection = Selection { profiles: vec![PROFILE.to_string()], all: false };
     let session = Session::open(&selection, options, Access::Build, Arc::new(Reporter::new(false)))?;
     let forecasts = execute::forecast(&session.context, &session.plan, &session.last)?;
@@ -32,29 +29,11 @@ pub fn run(options: &SessionOptions) -> Result<Vec<Row>> {
     let is_config = |action: &Action| matches!(action, Action::ResolveKconfig { .. });
     let config = stored(&session, &forecasts, PROFILE, is_config, "kernel.config")?;
 
-    let plain = plain_make(&source, &config, &folder.path().join("plain"), session.context.jobs)?;
-
-    // A cold store but for the downloads: those are linked from the user's.
-    let cold = folder.path().join("store");
-    for (step, forecast) in session.plan.steps.iter().zip(&forecasts) {
-        let is_download = matches!(step.action, Action::FetchDeb(_) | Action::VendorCrates { .. });
-        if let (true, Forecast::Reuse { key, .. }) = (is_download, forecast) {
-            let to = cold.join("v1/steps");
-            fs::create_dir_all(&to)?;
-            let status =
-                Command::new("cp").arg("-al").arg(session.context.store.step_dir(key)).arg(&to).status()?;
-            ensure!(status.success(), "can't link the downloads");
-        }
-    }
-    let out = folder.path().join("out");
-    let started = Instant::now();
-    let mut build = Command::new(xtask);
-    build.args(["build-image", PROFILE, "--offline", "--store"]).arg(&cold).arg("--out").arg(&out);
-    build.arg("--jobs").arg(session.context.jobs.to_string());
-    // What it prints would get between our own lines.
-    ensure!(build.stdin(Stdio::null()).stdout(Stdio::null()).status()?.success(), "the cold build failed");
-    let whole = started.elapsed();
-    let kernel = step_seconds(&out.join(PROFILE).join("build-info.json"), &format!("kernel {PROFILE}"))?;
+    let cold = ColdStore::new(&session, &forecasts, options)?;
+    let plain = plain_make(&source, &config, &cold.folder().join("plain"), session.context.jobs)?;
+    let whole = cold.build(PROFILE)?;
+    let kernel =
+        step_seconds(&cold.out().join(PROFILE).join("build-info.json"), &format!("kernel {PROFILE}"))?;
     Ok(vec![
         Row::new("kernel step", kernel, Some(("plain make", plain)), ""),
         Row::new("cold build of one profile, downloads done", whole, Some(("plain make", plain)), ""),
