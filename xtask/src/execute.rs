@@ -112,6 +112,7 @@ pub struct Outcome {
 }
 
 /// Outcomes of a plan's steps, by their numbers.
+#[derive(Clone)]
 pub struct Outcomes(pub Vec<Outcome>);
 
 impl Outcomes {

@@ -18,6 +18,7 @@ mod report;
 mod reproduce;
 mod signals;
 mod store;
+mod table;
 mod verbs;
 
 use std::process::ExitCode;

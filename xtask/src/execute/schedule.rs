@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, anyhow};
 use super::{Again, Cancelled, Context, LastBuild, Outcome, Outcomes, run};
 use crate::{
     digest::Digest,
+    host::identity::Subject,
     plan::{KeyParts, Plan, Source, Step, Weight, key},
     store::StepRecord,
 };
@@ -86,7 +87,7 @@ pub enum Forecast {
 
 /// Looks every step up without effects.
 pub fn forecast(context: &Context, plan: &Plan, last: &LastBuild) -> Result<Vec<Forecast>> {
-    let mut forecasts: Vec<Forecast> = Vec::new();
+    let (mut forecasts, mut look): (Vec<Forecast>, _) = (Vec::new(), Look::default());
     for step in &plan.steps {
         let record_of = |number: usize| match &forecasts[number] {
             Forecast::Reuse { record, .. } => Some(record),
@@ -97,7 +98,7 @@ pub fn forecast(context: &Context, plan: &Plan, last: &LastBuild) -> Result<Vec<
         } else if step.upstream().any(|number| record_of(number).is_none()) {
             Forecast::Unknown
         } else {
-            let parts = key_parts(context, step, record_of)?;
+            let parts = look.key_parts(context, step, record_of)?;
             let key = key(&parts);
             match context.store.get(&key)? {
                 Some(record) => Forecast::Reuse { key, record },
@@ -108,32 +109,61 @@ pub fn forecast(context: &Context, plan: &Plan, last: &LastBuild) -> Result<Vec<
     Ok(forecasts)
 }
 
-/// The parts of a step's key, given the records of the steps before it.
-fn key_parts<'a>(
-    context: &Context,
-    step: &Step,
-    record_of: impl Fn(usize) -> Option<&'a StepRecord>,
-) -> Result<KeyParts> {
-    let mut inputs = BTreeMap::new();
-    for (role, source) in &step.inputs {
-        let digest = match source {
-            Source::Output { step, output } => {
-                let record = record_of(*step).expect("steps run after what they read");
-                record.output(output).with_context(|| format!("no output {output}"))?.sha256
-            }
-            Source::File(path) | Source::Folder(path) => {
-                run::project_digest(context, source)?.with_context(|| format!("{path} has no digest"))?
-            }
-            // Stands for "whatever is there": such a step is never looked up.
-            Source::Local(path) => Digest::of(path.as_bytes()),
-        };
-        inputs.insert(role.clone(), digest);
+/// What was seen in one walk over the plan: a folder or a tool that several steps need is looked at once. Each walk looks
+/// anew, because things may change while steps run.
+#[derive(Default)]
+struct Look<'p> {
+    /// By path in the project.
+    project: BTreeMap<&'p str, Digest>,
+    tools: BTreeMap<&'p Subject, Digest>,
+}
+
+impl<'p> Look<'p> {
+    /// The parts of a step's key, given the records of the steps before it.
+    fn key_parts<'r>(
+        &mut self,
+        context: &Context,
+        step: &'p Step,
+        record_of: impl Fn(usize) -> Option<&'r StepRecord>,
+    ) -> Result<KeyParts> {
+        let mut inputs = BTreeMap::new();
+        for (role, source) in &step.inputs {
+            let digest = match source {
+                Source::Output { step, output } => {
+                    let record = record_of(*step).expect("steps run after what they read");
+                    record.output(output).with_context(|| format!("no output {output}"))?.sha256
+                }
+                Source::File(path) | Source::Folder(path) => self.at(context, source, path)?,
+                // Stands for "whatever is there": such a step is never looked up.
+                Source::Local(path) => Digest::of(path.as_bytes()),
+            };
+            inputs.insert(role.clone(), digest);
+        }
+        let mut tools = BTreeMap::new();
+        for tool in &step.tools {
+            tools.insert(tool.name(), self.tool(context, tool)?);
+        }
+        Ok(KeyParts::new(step, inputs, tools))
     }
-    let mut tools = BTreeMap::new();
-    for tool in &step.tools {
-        tools.insert(tool.name(), context.tools.digest(tool)?);
+
+    fn at(&mut self, context: &Context, source: &Source, path: &'p str) -> Result<Digest> {
+        if let Some(known) = self.project.get(path) {
+            return Ok(*known);
+        }
+        let digest =
+            run::project_digest(context, source)?.with_context(|| format!("{path} has no digest"))?;
+        self.project.insert(path, digest);
+        Ok(digest)
     }
-    Ok(KeyParts::new(step, inputs, tools))
+
+    fn tool(&mut self, context: &Context, tool: &'p Subject) -> Result<Digest> {
+        if let Some(known) = self.tools.get(tool) {
+            return Ok(*known);
+        }
+        let digest = context.tools.digest(tool)?;
+        self.tools.insert(tool, digest);
+        Ok(digest)
+    }
 }
 
 /// How far a build is.
@@ -221,7 +251,7 @@ fn attempt(context: &Context, plan: &Plan, last: &mut LastBuild) -> Result<Outco
             state.end(plan.steps[number].action.weight());
             match outcome {
                 Ok(outcome) => {
-                    last.remember(&plan.steps[number].name, &outcome.parts);
+                    last.remember(&plan.steps[number].name, &outcome.key, &outcome.parts);
                     state.outcomes[number] = Some(outcome);
                 }
                 // The first failure is the one to tell; what runs beside it is let finish.
@@ -245,17 +275,18 @@ fn next(
     state: &mut Running,
     last: &mut LastBuild,
 ) -> Result<Option<(usize, KeyParts)>> {
+    let mut look = Look::default();
     for (number, step) in plan.steps.iter().enumerate() {
         if !state.is_ready(plan, number) {
             continue;
         }
         let record_of = |number: usize| state.outcomes[number].as_ref().map(|outcome| &outcome.record);
-        let parts = key_parts(context, step, record_of)?;
+        let parts = look.key_parts(context, step, record_of)?;
         if step.is_hermetic() {
             let key = key(&parts);
             if let Some(record) = context.known(&key, &parts)? {
                 context.reporter.step_reused(&step.name, &key.to_string());
-                last.remember(&step.name, &parts);
+                last.remember(&step.name, &key, &parts);
                 state.started[number] = true;
                 state.outcomes[number] = Some(Outcome { key, parts, record, ran: None });
                 continue;

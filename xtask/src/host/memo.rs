@@ -2,16 +2,17 @@
 //! were read from look untouched: same device, inode, size, modification and change time.
 //!
 //! A memo is never the truth: a damaged or foreign file counts as empty, and `--paranoid` asks everything
-//! anew. One line of text an item, because a build without work has two milliseconds for reading it.
+//! anew.
 
-use std::collections::BTreeMap;
 use std::fs::Metadata;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-const HEADER: &str = "vtlforge memo 1";
+use crate::table::Table;
+
+const HEADER: &str = "vtlforge memo 2";
 
 /// Files that changed this recently are not trusted: a second change may fall on the same time stamp.
 const SETTLING: Duration = Duration::from_secs(2);
@@ -24,15 +25,9 @@ pub enum Trust {
     Nothing,
 }
 
+/// By question: the answer, then path and stamp of each file that it was read from, between tabs.
 pub struct Memo {
-    path: PathBuf,
-    entries: BTreeMap<String, Entry>,
-    changed: bool,
-}
-
-struct Entry {
-    value: String,
-    watched: Vec<(PathBuf, Stamp)>,
+    table: Table,
 }
 
 /// What a file looks like from outside.
@@ -56,12 +51,11 @@ impl Watch {
 impl Memo {
     /// Reads the memo; whatever is wrong with the file, the result is then an empty memo.
     pub fn load(path: &Path, trust: Trust) -> Memo {
-        let text = match trust {
-            Trust::TimeStamps => std::fs::read_to_string(path).unwrap_or_default(),
-            Trust::Nothing => String::new(),
+        let table = match trust {
+            Trust::TimeStamps => Table::load(path, HEADER),
+            Trust::Nothing => Table::empty(path, HEADER),
         };
-        let entries = parse(&text).unwrap_or_default();
-        Memo { path: path.to_owned(), entries, changed: false }
+        Memo { table }
     }
 
     /// The remembered answer, or the one that `compute` gives, remembered if it is one line.
@@ -70,83 +64,50 @@ impl Memo {
         key: &str,
         compute: impl FnOnce(&mut Watch) -> Result<String, E>,
     ) -> Result<String, E> {
-        let holds = |entry: &&Entry| entry.watched.iter().all(|(path, stamp)| Stamp::of(path) == *stamp);
-        if let Some(entry) = self.entries.get(key).filter(holds) {
-            return Ok(entry.value.clone());
+        if let Some(value) = self.table.get(key).and_then(if_it_holds) {
+            return Ok(value.to_owned());
         }
         let mut watch = Watch::default();
         let value = compute(&mut watch)?;
-        self.changed |= self.entries.remove(key).is_some();
+        self.table.remove(key);
         let settled = SystemTime::now() - SETTLING;
-        if watch.0.iter().all(|(path, stamp)| stamp.is_before(settled) && is_plain(&path.to_string_lossy()))
-            && is_plain(key)
-            && is_plain(&value)
-        {
-            self.entries.insert(key.to_owned(), Entry { value: value.clone(), watched: watch.0 });
-            self.changed = true;
+        let is_settled =
+            |(path, stamp): &(PathBuf, Stamp)| stamp.is_before(settled) && is_plain(&path.to_string_lossy());
+        if watch.0.iter().all(is_settled) && is_plain(&value) {
+            let files =
+                watch.0.iter().map(|(path, stamp)| format!("\t{}\t{}", path.display(), stamp.render()));
+            self.table.set(key, value.clone() + &files.collect::<String>());
         }
         Ok(value)
     }
 
     /// Remembers that something happened now.
     pub fn note(&mut self, event: &str, now: SystemTime) {
-        let value = seconds(now).to_string();
-        self.entries.insert(format!("event {event}"), Entry { value, watched: Vec::new() });
-        self.changed = true;
+        self.table.set(&format!("event {event}"), seconds(now).to_string());
     }
 
     /// Did it happen within this time before now?
     pub fn noted(&self, event: &str, within: Duration, now: SystemTime) -> bool {
-        let entry = self.entries.get(&format!("event {event}"));
-        let at = entry.and_then(|entry| entry.value.parse().ok());
+        let at = self.table.get(&format!("event {event}")).and_then(|at| at.parse().ok());
         at.is_some_and(|at: u64| seconds(now).checked_sub(at).is_some_and(|age| age < within.as_secs()))
     }
 
-    /// Writes the memo if anything is new, in one piece: readers see the old file or the new one.
+    /// Writes the memo if anything is new.
     pub fn save(&mut self) -> io::Result<()> {
-        if !self.changed {
-            return Ok(());
-        }
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(self.render().as_bytes())?;
-        file.persist(&self.path).map_err(|error| error.error)?;
-        self.changed = false;
-        Ok(())
-    }
-
-    fn render(&self) -> String {
-        let mut text = format!("{HEADER}\n");
-        for (key, entry) in &self.entries {
-            text.push_str(&format!("={key}\t{}\n", entry.value));
-            for (path, stamp) in &entry.watched {
-                text.push_str(&format!("-{}\t{}\n", path.display(), stamp.render()));
-            }
-        }
-        // The last line tells a whole file from one that lost its end.
-        text.push_str(".\n");
-        text
+        self.table.save(|_| true)
     }
 }
 
-fn parse(text: &str) -> Option<BTreeMap<String, Entry>> {
-    let body = text.strip_prefix(HEADER)?.strip_prefix('\n')?.strip_suffix(".\n")?;
-    let mut entries = BTreeMap::new();
-    let mut current: Option<(String, Entry)> = None;
-    for line in body.lines() {
-        let (head, tail) = line.get(1..)?.split_once('\t')?;
-        match (line.as_bytes()[0], &mut current) {
-            (b'=', _) => {
-                let next = (head.to_owned(), Entry { value: tail.to_owned(), watched: Vec::new() });
-                entries.extend(current.replace(next));
-            }
-            (b'-', Some((_, entry))) => entry.watched.push((PathBuf::from(head), Stamp::parse(tail)?)),
-            _ => return None,
+/// The answer of a line, if its files look as they did.
+fn if_it_holds(line: &str) -> Option<&str> {
+    let mut words = line.split('\t');
+    let value = words.next()?;
+    while let Some(path) = words.next() {
+        if Stamp::of(Path::new(path)).render() != words.next()? {
+            return None;
         }
     }
-    entries.extend(current);
-    Some(entries)
+    Some(value)
 }
 
 impl Stamp {
@@ -178,21 +139,6 @@ impl Stamp {
                 format!("{device} {inode} {size} {} {} {} {}", modified.0, modified.1, changed.0, changed.1)
             }
         }
-    }
-
-    fn parse(text: &str) -> Option<Stamp> {
-        if text == "absent" {
-            return Some(Stamp::Absent);
-        }
-        let mut words = text.split(' ');
-        let stamp = Stamp::Present {
-            device: words.next()?.parse().ok()?,
-            inode: words.next()?.parse().ok()?,
-            size: words.next()?.parse().ok()?,
-            modified: (words.next()?.parse().ok()?, words.next()?.parse().ok()?),
-            changed: (words.next()?.parse().ok()?, words.next()?.parse().ok()?),
-        };
-        words.next().is_none().then_some(stamp)
     }
 }
 

@@ -6,77 +6,49 @@
 //! reads every byte again.
 
 use std::{
-    collections::HashMap,
     fs::{self, Metadata},
-    io::{self, Write as _},
+    io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Mutex, MutexGuard},
     time::{Duration, SystemTime},
 };
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::entry::{Output, OutputKind};
-use crate::digest::Digest;
+use crate::{digest::Digest, table::Table};
+
+const HEADER: &str = "vtlforge files 1";
 
 /// A file younger than this when it was read is not remembered: coarser than any file system's clock here.
 const RACY: Duration = Duration::from_millis(50);
 
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Stat(u64, u64, u64, i64, i64, i64, i64);
-
-impl Stat {
-    fn of(metadata: &Metadata) -> Stat {
-        let m = metadata;
-        Stat(m.dev(), m.ino(), m.size(), m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec())
-    }
-}
-
-#[derive(Default, Serialize, Deserialize)]
-struct Table {
-    /// By path: stat, digest, size in bytes.
-    files: HashMap<PathBuf, (Stat, Digest, u64)>,
-    /// By path of a tree: digest of its stats, digest of its content, size in bytes.
-    trees: HashMap<PathBuf, (Digest, Digest, u64)>,
-}
-
 /// Safe to share between threads; saved when asked.
 pub struct FileMemo {
-    path: PathBuf,
     paranoid: bool,
-    state: Mutex<(Table, bool)>,
+    /// By kind and path: the stamp (a file's stat, or a digest of those in a tree), the digest, the size in bytes.
+    table: Mutex<Table>,
 }
 
 impl FileMemo {
     /// Reads the memo; one that is missing or damaged is an empty one.
     pub fn load(memo_dir: &Path, paranoid: bool) -> FileMemo {
-        let path = memo_dir.join("files.json");
-        let table = match paranoid {
-            true => Table::default(),
-            false => {
-                fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
-            }
-        };
-        FileMemo { path, paranoid, state: Mutex::new((table, false)) }
+        let path = memo_dir.join("files");
+        let table = if paranoid { Table::empty(&path, HEADER) } else { Table::load(&path, HEADER) };
+        FileMemo { paranoid, table: Mutex::new(table) }
     }
 
     /// Digest and size in bytes of a file's content.
     pub fn digest(&self, path: &Path) -> io::Result<(Digest, u64)> {
-        let stat = Stat::of(&fs::metadata(path)?);
-        if let Some((known, digest, size_bytes)) = self.state().0.files.get(path)
-            && *known == stat
-            && !self.paranoid
-        {
-            return Ok((*digest, *size_bytes));
+        let stamp = stamp(&fs::metadata(path)?);
+        if let Some(known) = self.known(OutputKind::File, path, &stamp) {
+            return Ok(known);
         }
         let (digest, size_bytes) = Digest::of_file(path)?;
         let after = fs::metadata(path)?;
-        if Stat::of(&after) == stat && is_settled(&after) {
-            let mut state = self.state();
-            state.0.files.insert(path.to_path_buf(), (stat, digest, size_bytes));
-            state.1 = true;
+        if self::stamp(&after) == stamp && is_settled(&after) {
+            self.remember(OutputKind::File, path, &stamp, digest, size_bytes);
         }
         Ok((digest, size_bytes))
     }
@@ -85,17 +57,12 @@ impl FileMemo {
     /// order of path) and the sum of its files' sizes in bytes.
     pub fn tree_digest(&self, root: &Path) -> io::Result<(Digest, u64)> {
         let entries = list(root)?;
-        let stats = digest_of_stats(root, &entries);
-        if let Some((known, digest, size_bytes)) = self.state().0.trees.get(root)
-            && *known == stats
-            && !self.paranoid
-        {
-            return Ok((*digest, *size_bytes));
+        let stamp = digest_of_stats(root, &entries).to_string();
+        if let Some(known) = self.known(OutputKind::Tree, root, &stamp) {
+            return Ok(known);
         }
         let (digest, size_bytes) = tree(root, &entries)?;
-        let mut state = self.state();
-        state.0.trees.insert(root.to_path_buf(), (stats, digest, size_bytes));
-        state.1 = true;
+        self.remember(OutputKind::Tree, root, &stamp, digest, size_bytes);
         Ok((digest, size_bytes))
     }
 
@@ -105,13 +72,7 @@ impl FileMemo {
         for output in outputs {
             let path = to.join(&output.name);
             match output.kind {
-                OutputKind::Tree => {
-                    let mut state = self.state();
-                    if let Some(known) = state.0.trees.remove(&from.join(&output.name)) {
-                        state.0.trees.insert(path, known);
-                        state.1 = true;
-                    }
-                }
+                OutputKind::Tree => self.rename(OutputKind::Tree, &from.join(&output.name), &path),
                 OutputKind::File => self.adopt_file(&path, output.sha256, output.size_bytes),
             }
         }
@@ -119,36 +80,60 @@ impl FileMemo {
 
     /// Takes the caller's word for a file that it has just finished.
     pub fn adopt_file(&self, path: &Path, digest: Digest, size_bytes: u64) {
-        let Ok(metadata) = fs::metadata(path) else { return };
-        let mut state = self.state();
-        state.0.files.insert(path.to_path_buf(), (Stat::of(&metadata), digest, size_bytes));
-        state.1 = true;
+        if let Ok(metadata) = fs::metadata(path) {
+            self.remember(OutputKind::File, path, &stamp(&metadata), digest, size_bytes);
+        }
     }
 
     /// Writes the memo if it changed. It only saves time: failing to write it fails nothing.
     pub fn save(&self) {
-        let mut state = self.state();
-        if !state.1 {
-            return;
+        let is_there = |key: &str| key.split_once(' ').is_some_and(|(_, path)| Path::new(path).exists());
+        let _ = self.table().save(is_there);
+    }
+
+    fn known(&self, kind: OutputKind, path: &Path, stamp: &str) -> Option<(Digest, u64)> {
+        if self.paranoid {
+            return None;
         }
-        state.0.files.retain(|path, _| path.exists());
-        state.0.trees.retain(|path, _| path.exists());
-        let write = || -> io::Result<()> {
-            let folder = self.path.parent().unwrap_or(Path::new("."));
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            file.write_all(&serde_json::to_vec(&state.0)?)?;
-            file.persist(&self.path)?;
-            Ok(())
-        };
-        if write().is_ok() {
-            state.1 = false;
+        let table = self.table();
+        let (digest, size_bytes) =
+            table.get(&key(kind, path)?)?.strip_prefix(stamp)?.strip_prefix(' ')?.split_once(' ')?;
+        Some((digest.parse().ok()?, size_bytes.parse().ok()?))
+    }
+
+    fn remember(&self, kind: OutputKind, path: &Path, stamp: &str, digest: Digest, size_bytes: u64) {
+        if let Some(key) = key(kind, path) {
+            self.table().set(&key, format!("{stamp} {digest} {size_bytes}"));
         }
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, (Table, bool)> {
-        // A thread that panicked can't have left a half-made entry: insertions are single calls.
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn rename(&self, kind: OutputKind, from: &Path, to: &Path) {
+        let (Some(from), Some(to)) = (key(kind, from), key(kind, to)) else { return };
+        let mut table = self.table();
+        if let Some(known) = table.get(&from).map(str::to_owned) {
+            table.remove(&from);
+            table.set(&to, known);
+        }
     }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        // A thread that panicked can't have left a half-made entry: insertions are single calls.
+        self.table.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// None for a path that is no text: nothing is remembered of such.
+fn key(kind: OutputKind, path: &Path) -> Option<String> {
+    let kind = match kind {
+        OutputKind::File => "file",
+        OutputKind::Tree => "tree",
+    };
+    Some(format!("{kind} {}", path.to_str()?))
+}
+
+fn stamp(m: &Metadata) -> String {
+    let (dev, ino, size) = (m.dev(), m.ino(), m.size());
+    format!("{dev} {ino} {size} {} {} {} {}", m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec())
 }
 
 fn is_settled(metadata: &Metadata) -> bool {

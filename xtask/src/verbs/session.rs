@@ -1,6 +1,7 @@
 //! What every verb that plans or builds sets up first: the project, the checked profiles, the store, the plan.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, btree_map::Entry},
     path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
@@ -153,10 +154,17 @@ impl Session {
     }
 
     /// The plan of one profile alone, with its outcomes: what is said of it doesn't depend on what else was built.
-    pub fn part(&self, profile: &ProfileInput, outcomes: &Outcomes) -> (Plan, Outcomes) {
+    pub fn part<'a>(
+        &'a self,
+        profile: &ProfileInput,
+        outcomes: &'a Outcomes,
+    ) -> (Cow<'a, Plan>, Cow<'a, Outcomes>) {
+        if self.profiles.len() == 1 {
+            return (Cow::Borrowed(&self.plan), Cow::Borrowed(outcomes));
+        }
         let plan = plan::make(std::slice::from_ref(profile), &self.host);
         let outcomes = outcomes.of_part(&self.plan, &plan);
-        (plan, outcomes)
+        (Cow::Owned(plan), Cow::Owned(outcomes))
     }
 }
 
