@@ -127,7 +127,7 @@ fn a_pair_is_explained_and_provisioned() {
 
     let to = folder("pairs-hyperv");
     run(xtask().args(["provision", "hyperv", "coco-x86_64", "--to"]).arg(&to)).expect("provision hyperv");
-    for file in ["vtl2.igvm", "disk.vhd", "provision.ps1", "README.md"] {
+    for file in ["vtl2.igvm", "disk.vhdx", "provision.ps1", "README.md"] {
         assert!(to.join(file).is_file(), "{file}");
     }
     let to = folder("pairs-qemu");

@@ -19,10 +19,10 @@ fn provision(arguments: &[&str], to: &Path) -> Said {
     run(&mut command)
 }
 
-fn pair(test: &str, name: &str) -> PathBuf {
+/// VTL2 alone: what a script says of a disk is another file name.
+fn alone(test: &str, name: &str) -> PathBuf {
     let to = folder(&format!("provision-hyperv-{test}"));
-    let arguments = ["x86_64-vtl2", "--vtl0", "x86_64-vtl0", "--name", name];
-    provision(&arguments, &to).expect("provision hyperv");
+    provision(&["x86_64-vtl2", "--name", name], &to).expect("provision hyperv");
     to
 }
 
@@ -47,16 +47,18 @@ fn script(to: &Path) -> Vec<u8> {
 
 #[test]
 fn a_pair_has_everything_that_a_windows_machine_needs() {
-    let to = pair("pair", "a machine");
-    let (igvm, disk) = (digest(&to.join("vtl2.igvm")), digest(&to.join("disk.vhd")));
+    let to = folder("provision-hyperv-pair");
+    let arguments = ["x86_64-vtl2", "--vtl0", "x86_64-vtl0", "--name", "a machine"];
+    provision(&arguments, &to).expect("provision hyperv");
+    let (igvm, disk) = (digest(&to.join("vtl2.igvm")), digest(&to.join("disk.vhdx")));
     assert_eq!(igvm, digest(&built("x86_64-vtl2").join("vtl2.igvm")));
-    assert_eq!(disk, digest(&built("x86_64-vtl0").join("disk.vhd")));
+    assert_eq!(disk, digest(&built("x86_64-vtl0").join("disk.vhdx")));
     let script = script(&to);
     let literals = judged(&script).unwrap();
     assert_eq!(literals["Name"], "a machine");
     assert_eq!(literals["Architecture"], "AMD64");
     let text = String::from_utf8(script.clone()).unwrap();
-    for wanted in [format!("'vtl2.igvm'; Sha256 = '{igvm}'"), format!("'disk.vhd'; Sha256 = '{disk}'")] {
+    for wanted in [format!("'vtl2.igvm'; Sha256 = '{igvm}'"), format!("'disk.vhdx'; Sha256 = '{disk}'")] {
         assert!(text.contains(&wanted), "{wanted}");
     }
     let readme = fs::read_to_string(to.join("README.md")).unwrap();
@@ -64,8 +66,7 @@ fn a_pair_has_everything_that_a_windows_machine_needs() {
 
     let left = fs::read_dir(&to).unwrap().count();
     // Written again, it is the same.
-    let again = ["x86_64-vtl2", "--vtl0", "x86_64-vtl0", "--name", "a machine"];
-    provision(&again, &to).expect("again");
+    provision(&arguments, &to).expect("again");
     assert_eq!(
         (fs::read(to.join("provision.ps1")).unwrap(), fs::read_dir(&to).unwrap().count()),
         (script, left)
@@ -82,7 +83,7 @@ fn names_of_machines_are_taken_for_what_they_are() {
         "Grüße ‘so’ “und” ‚so‛ 机器 🖥",
     ];
     for (index, name) in names.into_iter().enumerate() {
-        let to = pair(&format!("name-{index}"), name);
+        let to = alone(&format!("name-{index}"), name);
         assert_eq!(judged(&script(&to)).unwrap()["Name"], name);
     }
 }
@@ -90,12 +91,12 @@ fn names_of_machines_are_taken_for_what_they_are() {
 /// The judge isn't asleep.
 #[test]
 fn mistakes_in_a_script_are_found() {
-    let good = String::from_utf8(script(&pair("mistakes", "x"))).unwrap();
+    let good = String::from_utf8(script(&alone("mistakes", "x"))).unwrap();
     for (what, instead, wanted) in [
         ("Set-StrictMode", "Set-StrikMode", "Set-StrikMode is no command"),
         (
-            "-GuestStateIsolationType OpenHCL",
-            "-IsolationType OpenHCL",
+            "-GuestStateIsolationType OpenHCL -NoVHD",
+            "-IsolationType OpenHCL -NoVHD",
             "New-VM has no parameter -IsolationType",
         ),
         (

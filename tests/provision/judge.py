@@ -37,7 +37,6 @@ LOOKING = {
 CHANGING = {
     "Add-VMHardDiskDrive": {"-VM", "-ControllerType", "-Path"},
     "Add-VMNetworkAdapter": {"-VM", "-SwitchName"},
-    "Convert-VHD": {"-Path", "-DestinationPath", "-VHDType"},
     "Copy-Item": {"-LiteralPath", "-Destination", "-Force"},
     "Invoke-CimMethod": {"-MethodName", "-Arguments"},
     "New-Item": {"-ItemType", "-Path", "-Force"},

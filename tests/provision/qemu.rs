@@ -94,7 +94,7 @@ fn disks_of_all_profiles_boot_by_the_script_and_stay_as_they_are() {
 
 #[test]
 fn what_is_kept_is_kept_beside_the_artifact() {
-    let to = provisioned("x86_64-vtl0", "kept");
+    let to = provisioned("x86_64-vtl2", "kept");
     let artifact = digest(&to.join("disk.raw"));
     let run_once = |options: &[&str]| {
         let mut machine = start(&to, &[&["--persistent", "--ssh-port", "none"], options].concat());
@@ -142,7 +142,7 @@ fn shellcheck_finds_nothing_in_the_scripts() {
 /// Whoever ends the script ends the machine, and nothing stays behind.
 #[test]
 fn a_script_that_is_ended_takes_its_machine_along() {
-    let to = provisioned("x86_64-vtl0", "ended");
+    let to = provisioned("x86_64-vtl2", "ended");
     let temporary = folder("provision-ended-temporary");
     let mut command = Command::new(to.join(SCRIPT));
     command.args(["--ssh-port", "none", "--", "-S"]).env("TMPDIR", &temporary);

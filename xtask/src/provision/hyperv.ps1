@@ -265,14 +265,18 @@ function Get-Place($Machine) {
     return Join-Path (Get-VMHost).VirtualHardDiskPath "vtlforge-$($Machine.Id)"
 }
 
+# The copy is what will be used, so it is what has to have the digest.
+function Copy-Verified($File, $Path) {
+    Copy-Item -LiteralPath (Join-Path $PSScriptRoot $File.File) -Destination $Path -Force
+    if ((Get-FileHash -LiteralPath $Path -Algorithm SHA256).Hash -ne $File.Sha256) {
+        Remove-Item -LiteralPath $Path -Force
+        throw "The copy of $($File.File) has another SHA-256 than $($File.Sha256): the file changed while it was read."
+    }
+}
+
 function Copy-Igvm($Place) {
     $path = Join-Path $Place $Igvm.File
-    Copy-Item -LiteralPath (Join-Path $PSScriptRoot $Igvm.File) -Destination $path -Force
-    # The copy is what will be loaded.
-    if ((Get-FileHash -LiteralPath $path -Algorithm SHA256).Hash -ne $Igvm.Sha256) {
-        Remove-Item -LiteralPath $path -Force
-        throw "The copy of $($Igvm.File) has another SHA-256 than $($Igvm.Sha256): the file changed while it was read."
-    }
+    Copy-Verified $Igvm $path
     # The processes that run machines have to read it: the group NT VIRTUAL MACHINE\Virtual Machines.
     $null = & icacls.exe $path /grant '*S-1-5-83-0:(R)'
     if ($LASTEXITCODE -ne 0) { throw "icacls can't let Hyper-V read $path." }
@@ -281,11 +285,10 @@ function Copy-Igvm($Place) {
 
 function Add-Disk($Machine, $Place) {
     $path = Join-Path $Place 'disk.vhdx'
-    $source = Join-Path $PSScriptRoot $Disk.File
     $Machine | Get-VMHardDiskDrive | Where-Object { $_.Path -eq $path } | Remove-VMHardDiskDrive
     if (Test-Path -LiteralPath $path) { Remove-Item -LiteralPath $path -Force }
     # A copy: the file beside this script stays as it was built.
-    Convert-VHD -Path $source -DestinationPath $path -VHDType Dynamic
+    Copy-Verified $Disk $path
     Add-VMHardDiskDrive -VM $Machine -ControllerType SCSI -Path $path
     $drive = $Machine | Get-VMHardDiskDrive | Where-Object { $_.Path -eq $path }
     Set-VMFirmware -VM $Machine -FirstBootDevice $drive

@@ -136,8 +136,8 @@ fn check(profiles: &[ProfileInput]) -> Result<()> {
     Ok(())
 }
 
-/// The disk in the form that Windows converts.
-const DISK: &str = "disk.vhd";
+/// The disk in the form that machines of generation 2 take.
+const DISK: &str = "disk.vhdx";
 
 /// What goes along, with where it is now: VTL2's file, then VTL0's disk.
 fn artifacts(session: &Session, outcomes: &Outcomes) -> Result<Vec<(Artifact, PathBuf)>> {
