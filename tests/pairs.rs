@@ -115,6 +115,19 @@ fn a_release_of_a_pair_is_one_bundle_with_both() {
     assert_eq!(check(&bundle).status, 1);
 }
 
+/// Of each part a step that takes no time: the whole is what tests of verify do.
+#[test]
+fn a_pair_is_verified_in_one_second_build() {
+    let steps = ["device-tree aarch64-vtl2", "device-tree aarch64-vtl0"];
+    let mut command = xtask();
+    command.args(["verify", "coco-aarch64", "--step", steps[0], "--step", steps[1], "--json"]);
+    let verdict: Value = serde_json::from_str(&run(&mut command).expect("verify")).unwrap();
+    let verified = verdict["steps"].as_array().unwrap().iter().map(|step| step["step"].as_str().unwrap());
+    assert_eq!(verified.collect::<Vec<_>>(), steps, "{verdict:#}");
+    let said = run(xtask().args(["verify", "coco-aarch64", "--against", "manifest.json"]));
+    assert!(said.stderr.contains("coco-aarch64 is a pair"), "{}", said.stderr);
+}
+
 #[test]
 fn a_pair_is_explained_and_provisioned() {
     let explain = |what: &[&str]| run(xtask().args(["explain", "coco-aarch64"]).args(what)).expect("explain");

@@ -139,6 +139,9 @@ fn wanted(selection: &Selection, session: &Session) -> Result<Vec<Wanted>> {
     // Without any it is the default's.
     let names = if selection.profiles.is_empty() { all().collect() } else { selection.profiles.clone() };
     for name in names {
+        if wanted.iter().any(|known: &Wanted| known.name() == name) {
+            continue;
+        }
         wanted.push(match super::session::pair(&project, &name)? {
             Some(pair) => {
                 let profiles = pair.parts().map(str::to_owned).to_vec();
