@@ -3,7 +3,11 @@
 //! Source: Microsoft, "Virtual Hard Disk Image Format Specification" 1.0, sections "Hard Disk Footer Format" and
 //! "Appendix: CHS Calculation". A fixed VHD is the raw disk followed by the footer.
 
+mod read;
+
 use uuid::Uuid;
+
+pub use read::{NotTaken, read};
 
 pub const FOOTER_BYTES: usize = 512;
 

@@ -14,5 +14,6 @@ pub mod provenance;
 pub mod remote;
 pub mod sbom;
 pub mod sums;
+pub mod upload;
 
 pub use digest::{Digest, canonical_json};

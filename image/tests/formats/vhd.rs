@@ -3,7 +3,7 @@ use std::io::{Seek, SeekFrom, Write};
 
 use expect_test::{Expect, expect};
 use image::Uuid;
-use image::vhd::{self, FOOTER_BYTES, Vhd};
+use image::vhd::{self, FOOTER_BYTES, NotTaken, Vhd};
 use tempfile::tempdir;
 
 use crate::support::{chain, content};
@@ -39,6 +39,31 @@ fn qemu_sees_the_same_disk() {
         let compare = ["qemu-img", "compare", "-f", "raw", "-F", "vpc", "disk.raw", "disk.vhd"];
         let verdict = content(temporary.path(), "qemu-utils", &compare);
         assert_eq!(verdict, "Images are identical.\n");
+    }
+}
+
+/// What qemu-img makes is judged by what it was told to make.
+#[test]
+fn only_fixed_disks_of_whole_mebibytes_are_taken() {
+    let temporary = tempdir().unwrap();
+    let path = temporary.path().join("disk.vhd");
+    let made = |kind: &str, size: &str| {
+        let options = format!("subformat={kind},force_size=on");
+        let create = ["qemu-img", "create", "-q", "-f", "vpc", "-o", &options, "disk.vhd", size];
+        content(temporary.path(), "qemu-utils", &create);
+        fs::read(&path).unwrap()
+    };
+    let read = |file: &[u8]| vhd::read(file.last_chunk().unwrap(), file.len() as u64);
+    let fixed = made("fixed", "3M");
+    assert_eq!(read(&fixed).unwrap().disk_bytes, 3 * MIB);
+    assert_eq!(read(&made("dynamic", "3M")), Err(NotTaken::NotFixed("dynamic")));
+    assert_eq!(read(&made("fixed", "3073K")), Err(NotTaken::NotWholeMebibytes(3073 << 10)));
+    assert_eq!(read(&fixed[512..]), Err(NotTaken::OtherSize { said: 3 * MIB, found: 3 * MIB - 512 }));
+    assert_eq!(read(&fixed[..3 << 20]), Err(NotTaken::NoFooter));
+    for at in [30, 55, 64, 90] {
+        let mut damaged = fixed.clone();
+        damaged[(3 << 20) + at] ^= 1;
+        assert_eq!(read(&damaged), Err(NotTaken::Checksum), "{at}");
     }
 }
 

@@ -1,0 +1,199 @@
+//! Getting hold of the place where the blob is to be: made if there is none, kept if it is what an earlier upload of the same
+//! file left, refused if it is something else; and leased, so that nobody else writes to it meanwhile.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use release::upload::Event;
+use ring::rand::{SecureRandom as _, SystemRandom};
+use uuid::Builder;
+
+use crate::{
+    blob::{Blob, Marks, Properties, State},
+    refusal::{End, end},
+    request::Trouble,
+    source::Source,
+};
+
+/// An upload that is killed leaves its lease behind for that long.
+pub const LEASE: Duration = Duration::from_secs(30);
+/// A lease that is held longer than that is renewed by somebody.
+const WAIT: Duration = Duration::from_secs(35);
+const SLICE: Duration = Duration::from_millis(250);
+/// Somebody may change the blob between a look and the lease, but not for ever.
+const TRIES: usize = 5;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Zeros.
+    New,
+    /// Some of the source may be there.
+    Resumed,
+    /// All of it was there and compared.
+    Complete,
+}
+
+pub struct Claim {
+    pub standing: Standing,
+    pub lease: String,
+}
+
+/// What is to be done about a blob that is there.
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    GoOn(Standing),
+    /// It is something else, because.
+    Other(String),
+}
+
+pub struct Claimant<'a> {
+    pub blob: &'a Blob<'a>,
+    pub source: &'a Source,
+    pub stop: &'a AtomicBool,
+    pub say: &'a dyn Fn(Event),
+}
+
+impl Claimant<'_> {
+    pub fn claim(&self, replace: bool) -> Result<Claim, End> {
+        let (lease, mut replace) = (lease_id()?, replace);
+        for _ in 0..TRIES {
+            let there = self.look()?;
+            let is_new = match there.as_ref().map(|there| judge(there, self.source)) {
+                Some(Found::GoOn(_)) if !replace => false,
+                Some(Found::Other(why)) if !replace => return Err(self.other(&why)),
+                _ if !self.create(there.as_ref())? => continue,
+                _ => true,
+            };
+            // What is there now is ours.
+            replace &= !is_new;
+            self.lease(&lease, there.is_some_and(|there| there.is_leased_for_good))?;
+            // Nobody else writes any more; somebody may have until now.
+            match self.look()?.map(|there| judge(&there, self.source)) {
+                Some(Found::GoOn(Standing::Resumed)) if is_new => {
+                    return Ok(Claim { standing: Standing::New, lease });
+                }
+                Some(Found::GoOn(standing)) => return Ok(Claim { standing, lease }),
+                Some(Found::Other(_)) | None => _ = self.blob.release(&lease),
+            }
+        }
+        let address = &self.blob.access().address;
+        Err(End::Failed(format!("{address} changes all the time: somebody else writes to it")))
+    }
+
+    fn look(&self) -> Result<Option<Properties>, End> {
+        self.blob.properties().map_err(|trouble| self.end("can't look at", trouble))
+    }
+
+    fn other(&self, why: &str) -> End {
+        let address = &self.blob.access().address;
+        End::Failed(format!("there is another blob at {address}: {why}\nhint: --replace overwrites it"))
+    }
+
+    /// False: somebody was faster.
+    fn create(&self, there: Option<&Properties>) -> Result<bool, End> {
+        let marks = Marks { state: State::Uploading, source: self.source.identity };
+        let instead_of = there.map(|properties| &properties.etag[..]);
+        match self.blob.create(self.source.size_bytes, &marks, instead_of) {
+            Ok(()) => Ok(true),
+            Err(trouble) if is(&trouble, &["ConditionNotMet", "BlobAlreadyExists"]) => Ok(false),
+            Err(trouble) => Err(self.end("can't create", trouble)),
+        }
+    }
+
+    fn lease(&self, lease: &str, is_leased_for_good: bool) -> Result<(), End> {
+        let started = Instant::now();
+        let mut is_told = false;
+        loop {
+            let trouble = match self.blob.acquire(lease, LEASE.as_secs()) {
+                Ok(()) => return Ok(()),
+                Err(trouble) => trouble,
+            };
+            let may_end = is(&trouble, &["LeaseAlreadyPresent"]) && !is_leased_for_good;
+            if !may_end || started.elapsed() > WAIT {
+                return Err(self.end("can't take the lease of", trouble));
+            }
+            if !is_told {
+                let text = "another upload holds the blob, or did so when it was cut off; waiting for its lease to end";
+                (self.say)(Event::Note { text: format!("{text}, {} s at most", WAIT.as_secs()) });
+                is_told = true;
+            }
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(End::Stopped);
+            }
+            sleep(SLICE);
+        }
+    }
+
+    fn end(&self, doing: &str, trouble: Trouble) -> End {
+        end(doing, trouble, self.blob.access())
+    }
+}
+
+fn judge(there: &Properties, source: &Source) -> Found {
+    let other = |why: String| Found::Other(why);
+    if !there.is_page_blob {
+        return other("it is no page blob".to_owned());
+    }
+    if there.size_bytes != source.size_bytes {
+        return other(format!("it has {} bytes, the file has {}", there.size_bytes, source.size_bytes));
+    }
+    match &there.marks {
+        None => other("it is as large as the file, but no upload of this tool made it".to_owned()),
+        Some(marks) if marks.source != source.identity => match marks.state {
+            State::Uploading => other("it is the beginning of another file".to_owned()),
+            State::Complete => other("it is another file".to_owned()),
+        },
+        Some(marks) => Found::GoOn(match marks.state {
+            State::Uploading => Standing::Resumed,
+            State::Complete => Standing::Complete,
+        }),
+    }
+}
+
+fn is(trouble: &Trouble, codes: &[&str]) -> bool {
+    matches!(trouble, Trouble::Refused(refusal) if codes.contains(&&refusal.code[..]))
+}
+
+/// A random GUID. Chosen here, so that asking twice for the lease gives it once.
+fn lease_id() -> Result<String, End> {
+    let mut bytes = [0; 16];
+    let filled = SystemRandom::new().fill(&mut bytes);
+    filled.map_err(|_| End::Failed("this machine gives no random bytes".to_owned()))?;
+    Ok(Builder::from_random_bytes(bytes).into_uuid().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use release::Digest;
+
+    use super::*;
+
+    #[test]
+    fn only_the_same_file_goes_on() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(1024).unwrap();
+        let source = Source::scan(file.path()).unwrap();
+        let marks = |state, source| Some(Marks { state, source });
+        let (own, other) = (source.identity, Digest::of(b"other"));
+        for (is_page_blob, size_bytes, marks, wanted) in [
+            (true, 1024, marks(State::Uploading, own), Ok(Standing::Resumed)),
+            (true, 1024, marks(State::Complete, own), Ok(Standing::Complete)),
+            (true, 1024, marks(State::Uploading, other), Err("the beginning of another file")),
+            (true, 1024, marks(State::Complete, other), Err("is another file")),
+            (true, 1024, None, Err("no upload of this tool")),
+            (true, 2048, marks(State::Complete, own), Err("has 2048 bytes, the file has 1024")),
+            (false, 1024, None, Err("no page blob")),
+        ] {
+            let etag = "x".to_owned();
+            let there = Properties { etag, is_page_blob, size_bytes, is_leased_for_good: false, marks };
+            match (judge(&there, &source), wanted) {
+                (Found::GoOn(found), Ok(wanted)) => assert_eq!(found, wanted),
+                (Found::Other(why), Err(wanted)) => assert!(why.contains(wanted), "{why}"),
+                (found, wanted) => panic!("{found:?} instead of {wanted:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! An upload from end to end: the file is cut into pieces, each piece is put where it is missing and read back, and at the
+//! end the blob is marked as complete. What an earlier upload left is believed when it was read back, so no journal is kept.
+
+use std::{
+    ops::Range,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    thread::{self, sleep},
+    time::{Duration, Instant},
+};
+
+use release::{
+    Digest,
+    upload::{Event, Left, Request, Uploaded, Verify},
+};
+
+use crate::{
+    blob::{Blob, Marks, State},
+    claim::{Claim, Claimant, LEASE, Standing},
+    ranges,
+    refusal::{End, end},
+    request::{Line, Trouble},
+    secret::{Access, Variables},
+    source::{Piece, Source},
+};
+
+const SLICE: Duration = Duration::from_millis(50);
+
+/// What runs while an upload does, and is heard of elsewhere.
+pub struct Surroundings<'a> {
+    pub variables: Variables<'a>,
+    /// Set by whoever wants no more of it, or by the upload itself when a part of it fails.
+    pub stop: &'a AtomicBool,
+    pub say: &'a (dyn Fn(Event) + Sync),
+}
+
+/// Uploads, and returns the last event.
+pub fn run(request: &Request, around: &Surroundings) -> Event {
+    match uploaded(request, around) {
+        Ok(uploaded) => Event::Finished(uploaded),
+        Err((End::Stopped, left)) => Event::Stopped { left },
+        Err((End::Failed(why), left)) => Event::Failed { why, left },
+    }
+}
+
+fn uploaded(request: &Request, around: &Surroundings) -> Result<Uploaded, (End, Option<Left>)> {
+    let started = Instant::now();
+    let failed = |why| (End::Failed(why), None);
+    let access = Access::find(request, around.variables).map_err(failed)?;
+    if let Some(text) = access.note.clone() {
+        (around.say)(Event::Note { text });
+    }
+    let source = Source::scan(&request.file).map_err(failed)?;
+    let patience = Duration::from_secs(request.patience_seconds);
+    let blob = Blob(Line::new(&access, patience, around.stop).map_err(failed)?);
+    let claimant = Claimant { blob: &blob, source: &source, stop: around.stop, say: around.say };
+    let claim = claimant.claim(request.replace).map_err(|end| (end, None))?;
+
+    let transfer = Transfer::new(request, around, &blob, &source, &claim);
+    let ended = transfer.run(request.parallel);
+    // Best effort: a lease that can't be given back ends by itself.
+    let _ = blob.release(&claim.lease);
+    let shown = access.address.to_string();
+    if let Err(end) = ended {
+        let left = Left {
+            blob: shown,
+            there_bytes: transfer.there_bytes.load(Ordering::Relaxed),
+            data_bytes: source.data_bytes(),
+        };
+        return Err((end, (claim.standing != Standing::Complete).then_some(left)));
+    }
+    Ok(Uploaded {
+        blob: shown,
+        file_bytes: source.size_bytes,
+        data_bytes: source.data_bytes(),
+        sent_bytes: transfer.sent_bytes.into_inner(),
+        found_bytes: transfer.found_bytes.into_inner(),
+        read_back_bytes: transfer.read_back_bytes.into_inner(),
+        retries: blob.0.retries(),
+        source: source.identity.to_string(),
+        milliseconds: started.elapsed().as_millis() as u64,
+    })
+}
+
+/// The pieces of one upload, shared by the threads that carry them.
+struct Transfer<'a> {
+    around: &'a Surroundings<'a>,
+    blob: &'a Blob<'a>,
+    source: &'a Source,
+    claim: &'a Claim,
+    verify: Verify,
+    next: AtomicUsize,
+    there_bytes: AtomicU64,
+    sent_bytes: AtomicU64,
+    found_bytes: AtomicU64,
+    read_back_bytes: AtomicU64,
+    /// Why it ends early; the first reason counts.
+    ended: Mutex<Option<End>>,
+}
+
+impl<'a> Transfer<'a> {
+    fn new(
+        request: &Request,
+        around: &'a Surroundings<'a>,
+        blob: &'a Blob<'a>,
+        source: &'a Source,
+        claim: &'a Claim,
+    ) -> Transfer<'a> {
+        Transfer {
+            around,
+            blob,
+            source,
+            claim,
+            verify: request.verify,
+            next: AtomicUsize::new(0),
+            there_bytes: AtomicU64::new(0),
+            sent_bytes: AtomicU64::new(0),
+            found_bytes: AtomicU64::new(0),
+            read_back_bytes: AtomicU64::new(0),
+            ended: Mutex::new(None),
+        }
+    }
+
+    fn run(&self, parallel: usize) -> Result<(), End> {
+        let there = match self.claim.standing {
+            Standing::New => Vec::new(),
+            Standing::Resumed | Standing::Complete => self.ranges()?,
+        };
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let renewing = scope.spawn(|| self.keep_lease(&is_over));
+            let workers: Vec<_> = (0..parallel.max(1)).map(|_| scope.spawn(|| self.carry(&there))).collect();
+            let ended: Vec<_> = workers.into_iter().map(thread::ScopedJoinHandle::join).collect();
+            is_over.store(true, Ordering::Relaxed);
+            renewing.join().and(ended.into_iter().collect::<Result<(), _>>())
+        })
+        .map_err(|_| End::Failed("a part of the upload has crashed".to_owned()))?;
+        if let Some(end) = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(end);
+        }
+        self.compare_ranges()?;
+        if self.claim.standing != Standing::Complete {
+            let marks = Marks { state: State::Complete, source: self.source.identity };
+            let marked = self.blob.mark(&marks, &self.claim.lease);
+            marked.map_err(|trouble| self.end("can't mark as complete", trouble))?;
+        }
+        Ok(())
+    }
+
+    /// Takes one piece after the other until there is none, or somebody has set `stop`.
+    fn carry(&self, there: &[Range<u64>]) {
+        loop {
+            if self.around.stop.load(Ordering::Relaxed) {
+                return self.give_up(End::Stopped);
+            }
+            let Some(piece) = self.source.pieces.get(self.next.fetch_add(1, Ordering::Relaxed)) else {
+                return;
+            };
+            if let Err(end) = self.bring(piece, ranges::cover(there, &piece.range)) {
+                return self.give_up(end);
+            }
+            let done_bytes = self.there_bytes.load(Ordering::Relaxed);
+            (self.around.say)(Event::Progress { done_bytes, total_bytes: self.source.data_bytes() });
+        }
+    }
+
+    /// One piece, certain to be there afterwards.
+    fn bring(&self, piece: &Piece, is_there: bool) -> Result<(), End> {
+        let size_bytes = piece.range.end - piece.range.start;
+        if is_there && self.is_as_it_should_be(piece)? {
+            self.found_bytes.fetch_add(size_bytes, Ordering::Relaxed);
+        } else if self.claim.standing == Standing::Complete {
+            return Err(End::Failed(format!(
+                "{} is marked as complete, but is not the file at bytes {} to {}\nhint: --replace overwrites it",
+                self.blob.access().address,
+                piece.range.start,
+                piece.range.end
+            )));
+        } else {
+            let bytes = self.source.read(piece).map_err(End::Failed)?;
+            let put = self.blob.put_page(&piece.range, bytes.into(), Some(&self.claim.lease));
+            put.map_err(|trouble| self.end("can't write to", trouble))?;
+            self.sent_bytes.fetch_add(size_bytes, Ordering::Relaxed);
+            if self.verify == Verify::Full && !self.is_as_it_should_be(piece)? {
+                return Err(End::Failed(format!(
+                    "{} gives back other bytes than it was sent, from {} to {}",
+                    self.blob.access().address,
+                    piece.range.start,
+                    piece.range.end
+                )));
+            }
+        }
+        self.there_bytes.fetch_add(size_bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn is_as_it_should_be(&self, piece: &Piece) -> Result<bool, End> {
+        let read = self.blob.read(&piece.range);
+        let bytes = read.map_err(|trouble| self.end("can't read back", trouble))?;
+        self.read_back_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Ok(Digest::of(&bytes) == piece.sha256)
+    }
+
+    fn ranges(&self) -> Result<Vec<Range<u64>>, End> {
+        self.blob.page_ranges().map_err(|trouble| self.end("can't list the pages of", trouble))
+    }
+
+    /// The blob has pages where the file has data, and nowhere else.
+    fn compare_ranges(&self) -> Result<(), End> {
+        let there = self.ranges()?;
+        let wanted = ranges::joined(self.source.pieces.iter().map(|piece| piece.range.clone()).collect());
+        let address = &self.blob.access().address;
+        let told = |what: &str, range: Range<u64>| {
+            let Range { start, end } = range;
+            Err(End::Failed(format!(
+                "{address} {what} at bytes {start} to {end}\nhint: --replace overwrites it"
+            )))
+        };
+        match (ranges::first_excess(&there, &wanted), ranges::first_excess(&wanted, &there)) {
+            (Some(range), _) => told("has data that the file doesn't have", range),
+            (None, Some(range)) => told("lacks data that it has taken", range),
+            (None, None) => Ok(()),
+        }
+    }
+
+    fn keep_lease(&self, is_over: &AtomicBool) {
+        let mut renewed = Instant::now();
+        while !is_over.load(Ordering::Relaxed) && !self.around.stop.load(Ordering::Relaxed) {
+            sleep(SLICE);
+            if renewed.elapsed() < LEASE / 3 {
+                continue;
+            }
+            match self.blob.renew(&self.claim.lease) {
+                // Whoever can't be reached is told of by those that carry.
+                Ok(()) | Err(Trouble::Unreachable(_) | Trouble::Stopped) => renewed = Instant::now(),
+                Err(trouble) => return self.give_up(self.end("can't keep the lease of", trouble)),
+            }
+        }
+    }
+
+    fn give_up(&self, end: End) {
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.get_or_insert(end);
+        self.around.stop.store(true, Ordering::Relaxed);
+    }
+
+    fn end(&self, doing: &str, trouble: Trouble) -> End {
+        end(doing, trouble, self.blob.access())
+    }
+}
