@@ -57,7 +57,7 @@ fn shown(said: &Said) -> String {
     text
 }
 
-const VERBS: [&[&str]; 32] = [
+const VERBS: [&[&str]; 35] = [
     &[],
     &["build-image"],
     &["plan"],
@@ -85,6 +85,9 @@ const VERBS: [&[&str]; 32] = [
     &["provision"],
     &["provision", "qemu"],
     &["provision", "hyperv"],
+    &["provision", "azure"],
+    &["provision", "azure", "upload"],
+    &["provision", "azure", "image"],
     &["pins"],
     &["pins", "update"],
     &["schema"],

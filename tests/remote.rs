@@ -239,7 +239,7 @@ fn an_address_with_a_secret_is_refused_and_not_repeated() {
 
 #[test]
 fn azure_blob_storage_is_a_store_and_a_token_that_has_expired_no_calamity() {
-    let azurite = Azurite::start();
+    let azurite = Azurite::start("steps");
     let address = "az://steps/one/project";
     let mut first = machine(&harness::store(), &folder("remote-azure-first"));
     first.args(["--remote-write", "--remote", address]);

@@ -14,18 +14,18 @@ use crate::harness::{
     project, run, store,
 };
 
-/// The emulator's own account, and the key that everybody knows.
+/// The emulator's own account.
 pub const ACCOUNT: &str = "devstoreaccount1";
 
 pub struct Azurite {
     process: Child,
-    port: u16,
+    pub port: u16,
 }
 
 impl Azurite {
-    /// Starts it on this machine alone, with one container `steps`.
-    pub fn start() -> Azurite {
-        let folder = harness::folder("azurite");
+    /// Starts it on this machine alone, for a test of this name, with one container `steps`.
+    pub fn start(test: &str) -> Azurite {
+        let folder = harness::folder(&format!("azurite-{test}"));
         let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
         let mut node = Command::new("node");
         node.arg(installed().join("node_modules/azurite/dist/src/blob/main.js"));

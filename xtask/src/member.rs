@@ -4,9 +4,10 @@
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
+    process::Command,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 /// How a member's program is made.
 pub struct Member {
@@ -35,4 +36,17 @@ pub fn member(package: &str) -> Result<Member> {
     }
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in no workspace")?;
     Ok(Member { workspace: workspace.to_path_buf(), arguments, program: folder.join(package) })
+}
+
+/// The same, built now where it isn't yet, with what the compiler says on standard error. `what` it does is for people.
+pub fn program(package: &str, what: &str) -> Result<PathBuf> {
+    let member = member(package)?;
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.current_dir(&member.workspace).args(&member.arguments);
+    let status = build.status().context("can't run cargo")?;
+    if !status.success() {
+        bail!("cargo can't build {package}, which {what}");
+    }
+    Ok(member.program)
 }

@@ -2,6 +2,7 @@
 //!
 //! Each kind of machine has a template that reads as the script it becomes, and one file that fills it in.
 
+pub mod azure;
 pub mod hyperv;
 mod powershell;
 pub mod qemu;

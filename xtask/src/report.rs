@@ -12,6 +12,7 @@ use std::{
 };
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use release::upload::Uploaded;
 use serde::Serialize;
 
 pub use failure::failure;
@@ -51,6 +52,7 @@ pub enum Event<'a> {
     StepFailed { step: &'a str, error: &'a str, log: Option<&'a str> },
     Note { text: &'a str },
     ProfileFinished { profile: &'a str, out: &'a str, artifacts: &'a [ArtifactLine], hermetic: bool },
+    UploadFinished(&'a Uploaded),
     Finished { reused: usize, built: usize, seconds: f64 },
     Failed { error: &'a str },
 }

@@ -7,10 +7,10 @@ use std::{
     process::{Command, ExitCode},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::Args;
 
-use crate::member::member;
+use crate::member;
 
 #[derive(Args, Debug)]
 #[command(disable_help_flag = true)]
@@ -46,15 +46,7 @@ fn start(package: &str, first: &[&str], rest: &[OsString]) -> Result<ExitCode> {
     Err(error).with_context(|| format!("can't run {}", program.display()))
 }
 
-/// The program of a package, built where it isn't yet.
+/// The program of a package.
 pub fn program(package: &str) -> Result<PathBuf> {
-    let member = member(package)?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
-    build.current_dir(&member.workspace).args(&member.arguments);
-    let status = build.status().context("can't run cargo")?;
-    if !status.success() {
-        bail!("cargo can't build {package}, which reads IGVM files");
-    }
-    Ok(member.program)
+    member::program(package, "reads IGVM files")
 }

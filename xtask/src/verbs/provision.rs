@@ -1,5 +1,6 @@
 //! `cargo xtask provision`: from a profile to a machine that runs it.
 
+mod azure;
 mod hyperv;
 mod qemu;
 
@@ -21,12 +22,16 @@ pub enum Provision {
     Qemu(qemu::Qemu),
     /// Write a script for PowerShell that makes a Hyper-V machine with a VTL2 profile, and a VTL0 profile's disk below it
     Hyperv(hyperv::Hyperv),
+    /// Bring a VTL0 disk to Azure, and make an image of it
+    #[command(subcommand)]
+    Azure(azure::Azure),
 }
 
 pub fn run(provision: &Provision) -> Result<ExitCode> {
     match provision {
         Provision::Qemu(arguments) => qemu::run(arguments),
         Provision::Hyperv(arguments) => hyperv::run(arguments),
+        Provision::Azure(azure) => azure::run(azure),
     }
 }
 
