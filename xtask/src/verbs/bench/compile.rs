@@ -10,7 +10,7 @@ use crate::profile::Project;
 pub fn run() -> Result<Vec<Row>> {
     let project = Project::find()?;
     let target = tempfile::tempdir()?;
-    let main = project.root.join("xtask/src/main.rs");
+    let main = project.root.join("xtask/src/lib.rs");
     let build = || -> Result<()> {
         let mut cargo = Command::new("cargo");
         cargo.args(["build", "--quiet", "--locked", "--package", "xtask", "--target-dir"]).arg(target.path());

@@ -1,4 +1,7 @@
 //! `cargo xtask`: the command line of vtlforge and every effect it has. See docs/ARCHITECTURE.md.
+//!
+//! A library only because of how cargo works: a library compiles beside the code of those it builds on, while a program
+//! waits for them to be finished.
 
 mod boot;
 mod bundle;
@@ -74,7 +77,8 @@ enum Verb {
     Bench(verbs::bench::Bench),
 }
 
-fn main() -> ExitCode {
+/// The program.
+pub fn main() -> ExitCode {
     signals::end_with_the_reader();
     match run(CommandLine::parse().verb) {
         Ok(status) => status,
