@@ -6,7 +6,6 @@ mod disk;
 mod efi;
 mod fat;
 mod ident;
-mod invariants;
 mod kernel;
 mod support;
 mod uki;
