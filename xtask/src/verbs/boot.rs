@@ -58,7 +58,7 @@ pub struct Boot {
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = memory)]
     pub vtl0_memory: u64,
     /// Options to append to the command line of VTL0's kernel
-    #[arg(long, value_name = "OPTIONS", requires = "vtl0")]
+    #[arg(long, value_name = "OPTIONS")]
     pub vtl0_append: Option<String>,
     /// Processors
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
@@ -150,6 +150,10 @@ fn boot(arguments: &Boot, reporter: Arc<Reporter>) -> Result<ExitCode> {
 /// Whether one machine does what was asked of it.
 fn boot_one(arguments: &Boot, project: Project, reporter: Arc<Reporter>) -> Result<bool> {
     let started = Instant::now();
+    ensure!(
+        arguments.vtl0.is_some() || arguments.vtl0_append.is_none(),
+        "--vtl0-append is for a guest below VTL2, and there is none\n  hint: name one with --vtl0, or a pair"
+    );
     // Before anything is built.
     let igvm = arguments.igvm.as_deref().map(igvm::Given::look_at).transpose()?;
     let mut names: Vec<String> = arguments.profile.iter().cloned().collect();
