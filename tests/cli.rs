@@ -8,6 +8,8 @@ mod diff;
 #[path = "cli/guide.rs"]
 mod guide;
 mod harness;
+#[path = "cli/images.rs"]
+mod images;
 #[path = "cli/kconfig.rs"]
 mod kconfig;
 #[path = "cli/lint.rs"]
@@ -57,7 +59,7 @@ fn shown(said: &Said) -> String {
     text
 }
 
-const VERBS: [&[&str]; 35] = [
+const VERBS: [&[&str]; 38] = [
     &[],
     &["build-image"],
     &["plan"],
@@ -78,6 +80,9 @@ const VERBS: [&[&str]; 35] = [
     &["igvm", "map"],
     &["igvm", "diff"],
     &["igvm", "extract"],
+    &["image"],
+    &["image", "inspect"],
+    &["image", "convert"],
     &["measure"],
     &["doctor"],
     &["release"],

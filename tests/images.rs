@@ -2,7 +2,7 @@
 
 mod harness;
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use harness::{PROFILES, built, folder, judge, judges::Judges, run, xtask};
 
@@ -129,6 +129,128 @@ fn vhdx_files_keep_the_rules_of_their_specification() {
         let verdict = run(python.arg(out.join("disk.vhdx")).arg(out.join("disk.raw"))).expect(profile);
         assert_eq!(verdict, "good\n", "{profile}");
     }
+}
+
+/// Each thing that it says, beside the one who knows.
+#[test]
+fn what_inspect_says_of_a_disk_is_what_others_say() {
+    for profile in PROFILES {
+        let out = built(profile);
+        let raw = out.join("disk.raw");
+        let mut reports = Vec::new();
+        for format in ["raw", "vhd", "vhdx", "qcow2"] {
+            let file = out.join(format!("disk.{format}"));
+            let mut inspect = xtask();
+            inspect.args(["image", "inspect", "--json"]).arg(&file);
+            let report: serde_json::Value = serde_json::from_str(&run(&mut inspect).expect(profile)).unwrap();
+            assert_eq!(report["findings"], serde_json::json!([]), "{profile}: {format}");
+            let size = fs::metadata(&raw).unwrap().len();
+            assert_eq!(report["disk-bytes"], size, "{profile}: {format}");
+            reports.push(report);
+        }
+        for report in &reports[1..] {
+            for part in ["table", "volumes", "programs"] {
+                assert_eq!(report[part], reports[0][part], "{profile}: {part}");
+            }
+        }
+        let table = &reports[0]["table"];
+        let said = judge("sgdisk", &["-p", "-i", "1", raw.to_str().unwrap()]).to_lowercase();
+        let partition = &table["partitions"][0];
+        for id in [&table["disk-id"], &partition["id"], &partition["type-id"]] {
+            assert!(said.contains(id.as_str().unwrap()), "{profile}: {id} in\n{said}");
+        }
+        assert_eq!(partition["start-bytes"], number_after(&said, "first sector: ") * 512, "{profile}");
+        assert_eq!(partition["size-bytes"], number_after(&said, "partition size: ") * 512, "{profile}");
+
+        let esp = format!("{}@@{}", raw.display(), partition["start-bytes"]);
+        let listed = judge("mdir", &["-i", &esp, "-b", "-/", "-a", "::"]);
+        let listed: BTreeSet<&str> = listed.lines().filter_map(|line| line.strip_prefix("::")).collect();
+        let listed: BTreeSet<&str> = listed.into_iter().filter(|path| !path.ends_with('/')).collect();
+        let files = reports[0]["volumes"][0]["files"].as_array().unwrap();
+        let found: BTreeSet<&str> = files.iter().map(|file| file["path"].as_str().unwrap()).collect();
+        assert_eq!(found, listed, "{profile}");
+
+        let program = &reports[0]["programs"][0];
+        let copy = folder(&format!("boot-program-{profile}")).join("program.efi");
+        let inside = format!("::{}", program["path"].as_str().unwrap());
+        judge("mcopy", &["-n", "-i", &esp, &inside, copy.to_str().unwrap()]);
+        let objdump = if profile.starts_with("x86_64") { "objdump" } else { "aarch64-linux-gnu-objdump" };
+        let headers = judge(objdump, &["-h", copy.to_str().unwrap()]);
+        let sections = program["sections"].as_array().unwrap();
+        for section in sections {
+            let name = section["name"].as_str().unwrap();
+            let line = headers.lines().find(|line| line.split_whitespace().nth(1) == Some(name));
+            let line = line.unwrap_or_else(|| panic!("{profile}: no {name} in\n{headers}"));
+            let offset = format!("{:08x}", section["offset"].as_u64().unwrap());
+            assert!(line.contains(&offset), "{profile}: {section} beside {line}");
+        }
+        if profile.ends_with("vtl0") {
+            assert_eq!(program["is-unified-kernel-image"], true, "{profile}");
+            let command_line = program["command-line"].as_str().unwrap();
+            assert!(command_line.starts_with("console="), "{profile}: {command_line}");
+            let refused = |verdict: &&serde_json::Value| verdict["outcome"] == "fails";
+            let azure: Vec<_> = reports[1]["azure"].as_array().unwrap().iter().filter(refused).collect();
+            assert!(azure.is_empty(), "{profile}: {azure:#?}");
+        }
+    }
+}
+
+/// To every format and back, through the formats of others: the same disk, and for one disk the same file.
+#[test]
+fn converted_disks_are_the_same_disk() {
+    let out = built("x86_64-vtl2");
+    let raw = out.join("disk.raw");
+    let here = folder("convert");
+    let convert = |from: &Path, to: &str, more: &[&str]| {
+        let to = here.join(to);
+        let mut command = xtask();
+        command.args(["image", "convert"]).args(more).arg(from).arg(&to);
+        assert_eq!(run(&mut command).expect("convert"), "");
+        to
+    };
+    let qemu = |format: &str, options: &[&str]| {
+        let to = here.join(format!("qemu.{format}{}", options.len()));
+        let (from, to_text) = (raw.to_str().unwrap(), to.to_str().unwrap());
+        let mut arguments = vec!["convert", "-f", "raw", "-O", format];
+        arguments.extend(options);
+        arguments.extend([from, to_text]);
+        judge("qemu-img", &arguments);
+        to
+    };
+    let others = [
+        raw.clone(),
+        qemu("qcow2", &["-c"]),
+        qemu("qcow2", &["-c", "-o", "compression_type=zstd"]),
+        qemu("qcow2", &["-o", "cluster_size=512"]),
+        qemu("vhdx", &[]),
+        qemu("vpc", &["-o", "subformat=dynamic,force_size"]),
+    ];
+    for (number, from) in others.iter().enumerate() {
+        for (suffix, format, more) in [
+            ("raw", "raw", &[][..]),
+            ("vhd", "vpc", &[]),
+            ("vhdx", "vhdx", &[]),
+            ("qcow2", "qcow2", &[]),
+            ("small.qcow2", "qcow2", &["--compress"]),
+        ] {
+            let to = convert(from, &format!("{number}.{suffix}"), more);
+            judge(
+                "qemu-img",
+                &["compare", "-f", "raw", "-F", format, raw.to_str().unwrap(), to.to_str().unwrap()],
+            );
+            if number > 0 {
+                let first = here.join(format!("0.{suffix}"));
+                assert!(
+                    fs::read(&first).unwrap() == fs::read(&to).unwrap(),
+                    "{suffix} of {}",
+                    from.display()
+                );
+                fs::remove_file(to).unwrap();
+            }
+        }
+    }
+    let check = judge("qemu-img", &["check", here.join("0.small.qcow2").to_str().unwrap()]);
+    assert!(check.contains("No errors were found"), "{check}");
 }
 
 #[test]

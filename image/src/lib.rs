@@ -16,6 +16,7 @@
 //! | [`vhd`] | footer of a fixed VHD | 512 bytes |
 //! | [`vhdx`], [`qcow2`] | a disk in the formats of Hyper-V and QEMU | one pass over a [`source::Source`] |
 //! | [`igvm`] | pages, registers and parameters of an IGVM file | an [`igvm::Layout`] |
+//! | [`inspect`] | images of others | an [`inspect::Report`] |
 //! | [`ident`] | GUIDs and volume ids from a seed and a role | values |
 
 pub mod arch;
@@ -26,6 +27,7 @@ pub mod fat;
 pub mod gpt;
 pub mod ident;
 pub mod igvm;
+pub mod inspect;
 pub mod kernel;
 pub mod layout;
 pub mod qcow2;

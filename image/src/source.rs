@@ -17,11 +17,25 @@ pub trait Source {
     fn size_bytes(&self) -> u64;
 
     /// The first range at or behind `from` that may have something other than zeros; None if there is none. Ranges are
-    /// not empty and end within the disk.
+    /// not empty and end within the disk. What can't be told cheaply is data.
     fn next_data(&mut self, from: u64) -> io::Result<Option<Range<u64>>>;
 
     /// Fills `buffer` with the bytes at `offset`; they lie within the disk.
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
+}
+
+impl<S: Source + ?Sized> Source for Box<S> {
+    fn size_bytes(&self) -> u64 {
+        (**self).size_bytes()
+    }
+
+    fn next_data(&mut self, from: u64) -> io::Result<Option<Range<u64>>> {
+        (**self).next_data(from)
+    }
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        (**self).read_at(offset, buffer)
+    }
 }
 
 impl<S: Source + ?Sized> Source for &mut S {
@@ -114,6 +128,19 @@ fn next_data(source: &mut impl Source, from: u64) -> Result<Option<Range<u64>>, 
         "a source keeps the order of its data"
     );
     Ok(data)
+}
+
+/// Writes a disk as it is, zeros left out; returns its length in bytes, which the file must be given: it ends with its last
+/// data. `out` is empty.
+pub fn write_raw(source: &mut impl Source, out: &mut (impl io::Write + io::Seek)) -> Result<u64, CopyError> {
+    let mut out = Output::new(out);
+    let size_bytes = source.size_bytes();
+    each_window(source, WINDOW_BYTES, |offset, window| {
+        let length = WINDOW_BYTES.min(size_bytes - offset) as usize;
+        out.put_used(offset, &window[..length])
+    })?;
+    out.flush()?;
+    Ok(size_bytes)
 }
 
 /// The file that is written: puts bytes where they belong and leaves holes for zeros.

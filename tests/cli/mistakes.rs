@@ -30,6 +30,7 @@ fn what_cannot_be_understood() {
                   config       Check, print or compare kernel configurations without building
                   fdt          Show, check or compare device trees without building
                   igvm         Show, map, compare and take apart IGVM files, whoever made them
+                  image        Show and judge images of disks, whoever made them; turn one format into another
                   measure      Say what the platforms of an IGVM file measure of it, and which pages changed that
                   doctor       List what this machine lacks, and the command that mends it
                   release      Make signed bundles for others, with bills of materials; check such bundles
@@ -199,7 +200,7 @@ fn what_cannot_be_understood() {
                 status 2
                 --- stderr
                 error: invalid value 'packing' for '[WHICH]...'
-                  [possible values: noop, pack, fdt, release, igvm, kconfig, boot, vtl0, compile, kernel]
+                  [possible values: noop, pack, convert, fdt, release, igvm, kconfig, boot, vtl0, compile, kernel, verify]
 
                   tip: a similar value exists: 'pack'
 

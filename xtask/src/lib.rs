@@ -57,6 +57,9 @@ enum Verb {
     Fdt(verbs::fdt::Fdt),
     /// Show, map, compare and take apart IGVM files, whoever made them
     Igvm(verbs::igvm::Igvm),
+    /// Show and judge images of disks, whoever made them; turn one format into another
+    #[command(subcommand)]
+    Image(verbs::image::Image),
     /// Say what the platforms of an IGVM file measure of it, and which pages changed that
     Measure(verbs::igvm::Measure),
     /// List what this machine lacks, and the command that mends it
@@ -98,6 +101,7 @@ fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Explain(arguments) => verbs::explain::run(&arguments)?,
         Verb::Config(arguments) => return verbs::config::run(&arguments),
         Verb::Fdt(arguments) => return verbs::fdt::run(&arguments),
+        Verb::Image(arguments) => return verbs::image::run(&arguments),
         Verb::Igvm(arguments) => return verbs::igvm::run(&arguments),
         Verb::Measure(arguments) => return verbs::igvm::measure(&arguments),
         Verb::Doctor(arguments) => return verbs::doctor::run(&arguments),

@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod explain;
 pub mod fdt;
 pub mod igvm;
+pub mod image;
 pub mod pins;
 pub mod plan;
 pub mod provision;

@@ -26,22 +26,22 @@ const PHYSICAL_SECTOR_BYTES: u32 = 4096;
 /// The largest disk (2.6.2.2): 64 TiB.
 pub const MAX_SIZE_BYTES: u64 = 64 << 40;
 
-const HEADER_BYTES: usize = 4096;
+pub(crate) const HEADER_BYTES: usize = 4096;
 /// The two headers (2.2).
-const HEADERS_AT: [u64; 2] = [64 << 10, 128 << 10];
-const REGION_TABLE_BYTES: usize = 64 << 10;
+pub(crate) const HEADERS_AT: [u64; 2] = [64 << 10, 128 << 10];
+pub(crate) const REGION_TABLE_BYTES: usize = 64 << 10;
 /// The two region tables (2.2).
-const REGION_TABLES_AT: [u64; 2] = [192 << 10, 256 << 10];
-const METADATA_TABLE_BYTES: usize = 64 << 10;
+pub(crate) const REGION_TABLES_AT: [u64; 2] = [192 << 10, 256 << 10];
+pub(crate) const METADATA_TABLE_BYTES: usize = 64 << 10;
 
-const BAT_REGION: Uuid = uuid!("2DC27766-F623-4200-9D64-115E9BFD4A08");
-const METADATA_REGION: Uuid = uuid!("8B7CA206-4790-4B9A-B8FE-575F050F886E");
+pub(crate) const BAT_REGION: Uuid = uuid!("2DC27766-F623-4200-9D64-115E9BFD4A08");
+pub(crate) const METADATA_REGION: Uuid = uuid!("8B7CA206-4790-4B9A-B8FE-575F050F886E");
 
-const FILE_PARAMETERS: Uuid = uuid!("CAA16737-FA36-4D43-B3B6-33F0AA44E76B");
-const VIRTUAL_DISK_SIZE: Uuid = uuid!("2FA54224-CD1B-4876-B211-5DBED83BF4B8");
-const VIRTUAL_DISK_ID: Uuid = uuid!("BECA12AB-B2E6-4523-93EF-C309E000C746");
-const LOGICAL_SECTOR_SIZE: Uuid = uuid!("8141BF1D-A96F-4709-BA47-F233A8FAAB5F");
-const PHYSICAL_SECTOR_SIZE: Uuid = uuid!("CDA348C7-445D-4471-9CC9-E9885251C556");
+pub(crate) const FILE_PARAMETERS: Uuid = uuid!("CAA16737-FA36-4D43-B3B6-33F0AA44E76B");
+pub(crate) const VIRTUAL_DISK_SIZE: Uuid = uuid!("2FA54224-CD1B-4876-B211-5DBED83BF4B8");
+pub(crate) const VIRTUAL_DISK_ID: Uuid = uuid!("BECA12AB-B2E6-4523-93EF-C309E000C746");
+pub(crate) const LOGICAL_SECTOR_SIZE: Uuid = uuid!("8141BF1D-A96F-4709-BA47-F233A8FAAB5F");
+pub(crate) const PHYSICAL_SECTOR_SIZE: Uuid = uuid!("CDA348C7-445D-4471-9CC9-E9885251C556");
 
 /// States of a payload block (2.5.1.1).
 const BLOCK_ZERO: u64 = 2;
@@ -57,12 +57,12 @@ pub enum VhdxError {
 }
 
 /// CRC-32C (Castagnoli), as all its structures have it.
-fn checksum(bytes: &[u8]) -> u32 {
+pub(crate) fn checksum(bytes: &[u8]) -> u32 {
     const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISCSI);
     CRC.checksum(bytes)
 }
 
 /// Payload blocks that share a block of sector bitmaps (2.5): after so many entries of the table comes one for it.
-fn chunk_ratio(block_bytes: u64, logical_sector_bytes: u64) -> u64 {
+pub(crate) fn chunk_ratio(block_bytes: u64, logical_sector_bytes: u64) -> u64 {
     (1 << 23) * logical_sector_bytes / block_bytes
 }

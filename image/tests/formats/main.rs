@@ -6,6 +6,7 @@ mod disk;
 mod efi;
 mod fat;
 mod ident;
+mod inspect;
 mod kernel;
 mod support;
 mod uki;

@@ -24,6 +24,9 @@ impl Raw {
     pub fn open(path: &Path) -> Result<Raw> {
         let open = || -> io::Result<Raw> {
             let mut file = File::open(path)?;
+            if file.metadata()?.is_dir() {
+                return Err(io::ErrorKind::IsADirectory.into());
+            }
             // Block devices have no length of their own.
             let size_bytes = file.seek(io::SeekFrom::End(0))?;
             Ok(Raw { file, size_bytes, known: 0..0 })

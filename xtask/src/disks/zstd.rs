@@ -1,12 +1,17 @@
 //! Clusters of a qcow2 file compressed, on all cores; the result doesn't depend on how many there are.
 
-use std::{io, num::NonZero, thread};
+use std::{
+    io,
+    num::NonZero,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
 
 use image::qcow2::Compress;
 use zstd::bulk::Compressor;
 
-/// What QEMU takes as well: the library's default.
-const LEVEL: i32 = 3;
+/// Disks hold what is packed already for the most part; more takes longer and gains little.
+const LEVEL: i32 = 1;
 
 pub struct Zstd {
     /// One a thread.
@@ -23,27 +28,27 @@ impl Zstd {
 
 impl Compress for Zstd {
     fn compress(&mut self, clusters: &[&[u8]]) -> io::Result<Vec<Option<Vec<u8>>>> {
-        if clusters.is_empty() {
-            return Ok(Vec::new());
-        }
-        let share = clusters.len().div_ceil(self.compressors.len());
-        let parts = clusters.chunks(share).zip(&mut self.compressors);
-        thread::scope(|scope| {
-            let threads: Vec<_> =
-                parts.map(|(part, compressor)| scope.spawn(move || frames(compressor, part))).collect();
-            let mut all = Vec::with_capacity(clusters.len());
-            for thread in threads {
-                all.extend(thread.join().expect("compressing doesn't panic")?);
+        // Each thread takes the next that is left: clusters take differently long.
+        let next = AtomicUsize::new(0);
+        let work = |compressor: &mut Compressor<'_>| -> io::Result<Vec<(usize, Option<Vec<u8>>)>> {
+            let mut done = Vec::new();
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some(cluster) = clusters.get(number) else { return Ok(done) };
+                let frame = compressor.compress(cluster)?;
+                done.push((number, (frame.len() < cluster.len()).then_some(frame)));
             }
-            Ok(all)
+        };
+        let mut frames = vec![None; clusters.len()];
+        thread::scope(|scope| {
+            let spawn = |compressor| scope.spawn(|| work(compressor));
+            let threads: Vec<_> = self.compressors.iter_mut().map(spawn).collect();
+            for thread in threads {
+                for (number, frame) in thread.join().expect("compressing doesn't panic")? {
+                    frames[number] = frame;
+                }
+            }
+            Ok(frames)
         })
     }
-}
-
-fn frames(compressor: &mut Compressor<'_>, clusters: &[&[u8]]) -> io::Result<Vec<Option<Vec<u8>>>> {
-    let smaller = |cluster: &&[u8]| {
-        let frame = compressor.compress(cluster)?;
-        Ok((frame.len() < cluster.len()).then_some(frame))
-    };
-    clusters.iter().map(smaller).collect()
 }

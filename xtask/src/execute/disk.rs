@@ -13,7 +13,6 @@ use image::{
     fat,
     gpt::PartitionKind,
     ident, vhd,
-    vhdx::Identity,
 };
 
 use super::run::Job;
@@ -95,10 +94,7 @@ pub fn pack_vhd(job: &Job, profile: &str, size_bytes: u64) -> Result<Vec<(&'stat
 }
 
 pub fn pack_vhdx(job: &Job, profile: &str) -> Result<Vec<(&'static str, OutputKind)>> {
-    let id = |role| ident::guid(&seed(profile), role);
-    let identity =
-        Identity { file_write: id("vhdx file"), data_write: id("vhdx data"), disk: id("vhdx disk") };
-    disks::write_vhdx(&mut Raw::open(job.input("disk"))?, &identity, &job.out("disk.vhdx"))?;
+    disks::write_vhdx(&mut Raw::open(job.input("disk"))?, &seed(profile), &job.out("disk.vhdx"))?;
     Ok(vec![("disk.vhdx", OutputKind::File)])
 }
 

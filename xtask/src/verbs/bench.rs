@@ -4,6 +4,7 @@
 mod boot;
 mod cold;
 mod compile;
+mod convert;
 mod fdt;
 mod igvm;
 mod images;
@@ -53,6 +54,8 @@ pub enum Which {
     Noop,
     /// A 256 MiB disk with a 20 MB file, beside genimage
     Pack,
+    /// A sparse raw disk of 4 GiB turned into VHDX and qcow2, beside qemu-img convert
+    Convert,
     /// A device tree of 2048 CPUs, beside dtc
     Fdt,
     /// The check of a release of 300 MB, beside sha256sum
@@ -117,6 +120,7 @@ pub fn run(arguments: &Bench) -> Result<()> {
         rows.extend(match which {
             Which::Noop => noop::run(&arguments.options)?,
             Which::Pack => pack::run()?,
+            Which::Convert => convert::run()?,
             Which::Fdt => fdt::run()?,
             Which::Release => release::run()?,
             Which::Igvm => igvm::run(&arguments.options)?,

@@ -1,0 +1,481 @@
+//! Images of every kind as they should be, and broken in every way.
+
+use std::fs;
+use std::io::{self, Cursor};
+use std::ops::Range;
+
+use expect_test::{Expect, expect};
+use image::disk::{Content, Disk, DiskLayout, Partition, Size};
+use image::inspect::azure::{Outcome, verdicts};
+use image::inspect::{Compression, Decompress, Report, drawing, inspect};
+use image::qcow2::Qcow2Layout;
+use image::source::Source;
+use image::vhdx::{Identity, VhdxLayout};
+use image::{Uuid, fat, gpt::PartitionKind, vhd};
+use tempfile::tempdir;
+
+use crate::support::{content, judge};
+
+const MIB: u64 = 1 << 20;
+const DISK_BYTES: u64 = 40 * MIB;
+
+/// Bytes in memory, some of them changed, and how much was read of them.
+struct Patched<'a> {
+    bytes: &'a [u8],
+    patches: Vec<(u64, Vec<u8>)>,
+    read_bytes: u64,
+}
+
+impl<'a> Patched<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Patched { bytes, patches: Vec::new(), read_bytes: 0 }
+    }
+}
+
+impl Source for Patched<'_> {
+    fn size_bytes(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn next_data(&mut self, from: u64) -> io::Result<Option<Range<u64>>> {
+        Ok((from < self.size_bytes()).then_some(from..self.size_bytes()))
+    }
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.read_bytes += buffer.len() as u64;
+        let range = offset as usize..offset as usize + buffer.len();
+        buffer.copy_from_slice(&self.bytes[range]);
+        for (at, bytes) in &self.patches {
+            for (place, byte) in (*at..).zip(bytes) {
+                if let Some(place) = place.checked_sub(offset).filter(|place| *place < buffer.len() as u64) {
+                    buffer[place as usize] = *byte;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Nothing here is compressed.
+struct Nothing;
+
+impl Decompress for Nothing {
+    fn decompress(&self, _: Compression, _: &[u8], _: &mut [u8]) -> io::Result<()> {
+        Err(io::Error::other("no cluster is compressed"))
+    }
+}
+
+/// A PE file with the sections of a unified kernel image; a stub nobody would run.
+fn program() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = object::write::pe::Writer::new(true, 4096, 512, &mut bytes);
+    writer.reserve_dos_header_and_stub();
+    writer.reserve_nt_headers(16);
+    let sections =
+        [(".text", vec![0xc3; 512]), (".cmdline", b"console=ttyS0\0".to_vec()), (".linux", vec![7; 700])];
+    writer.reserve_section_headers(sections.len() as u16);
+    let mut ranges = Vec::new();
+    for (name, data) in &sections {
+        let mut padded = [0; 8];
+        padded[..name.len()].copy_from_slice(name.as_bytes());
+        ranges.push(writer.reserve_section(
+            padded,
+            object::pe::IMAGE_SCN_MEM_READ,
+            data.len() as u32,
+            data.len() as u32,
+        ));
+    }
+    writer.write_dos_header_and_stub().unwrap();
+    writer.write_nt_headers(object::write::pe::NtHeaders {
+        machine: object::pe::IMAGE_FILE_MACHINE_AMD64,
+        time_date_stamp: 0,
+        characteristics: object::pe::IMAGE_FILE_EXECUTABLE_IMAGE,
+        major_linker_version: 0,
+        minor_linker_version: 0,
+        address_of_entry_point: 4096,
+        image_base: 0,
+        major_operating_system_version: 0,
+        minor_operating_system_version: 0,
+        major_image_version: 0,
+        minor_image_version: 0,
+        major_subsystem_version: 0,
+        minor_subsystem_version: 0,
+        subsystem: object::pe::IMAGE_SUBSYSTEM_EFI_APPLICATION,
+        dll_characteristics: Default::default(),
+        size_of_stack_reserve: 0,
+        size_of_stack_commit: 0,
+        size_of_heap_reserve: 0,
+        size_of_heap_commit: 0,
+    });
+    writer.write_section_headers();
+    for (range, (_, data)) in ranges.iter().zip(&sections) {
+        writer.write_section(range.file_offset, data);
+    }
+    bytes
+}
+
+/// A GPT disk whose ESP has that program and a text.
+fn disk() -> Vec<u8> {
+    let program = program();
+    let file = |path: &str, source: &str, length_bytes| fat::File {
+        path: path.into(),
+        source: source.into(),
+        length_bytes,
+    };
+    let volume = fat::Volume {
+        volume_id: 0x1234_abcd,
+        label: fat::VolumeLabel::new("ESP").unwrap(),
+        files: vec![
+            file("EFI/BOOT/BOOTX64.EFI", "program", program.len() as u64),
+            file("a text with a long name.txt", "text", 5),
+        ],
+    };
+    let layout = DiskLayout::new(&Disk {
+        size_bytes: DISK_BYTES,
+        guid: Uuid::from_u128(1),
+        partitions: vec![Partition {
+            name: "system".into(),
+            kind: PartitionKind::EfiSystem,
+            guid: Uuid::from_u128(2),
+            size: Size::Rest,
+            content: Content::Fat(volume),
+        }],
+    })
+    .unwrap();
+    let mut bytes = vec![0; DISK_BYTES as usize];
+    let open =
+        |source: &str| Ok(Cursor::new(if source == "program" { program.clone() } else { b"hello".to_vec() }));
+    layout.write(open, &mut Cursor::new(&mut bytes[..])).unwrap();
+    bytes
+}
+
+fn as_vhd(disk: &[u8]) -> Vec<u8> {
+    let footer =
+        vhd::footer(&vhd::Vhd { disk_bytes: disk.len() as u64, id: Uuid::from_u128(3), timestamp: 0 });
+    [disk, &footer.unwrap()].concat()
+}
+
+fn as_vhdx(disk: &[u8]) -> Vec<u8> {
+    let mut out = Cursor::new(Vec::new());
+    let identity =
+        Identity { file_write: Uuid::from_u128(4), data_write: Uuid::from_u128(5), disk: Uuid::from_u128(6) };
+    VhdxLayout::new(disk.len() as u64).unwrap().write(&identity, &mut Patched::new(disk), &mut out).unwrap();
+    out.into_inner()
+}
+
+fn as_qcow2(disk: &[u8]) -> Vec<u8> {
+    let mut out = Cursor::new(Vec::new());
+    Qcow2Layout::new(disk.len() as u64).unwrap().write(&mut Patched::new(disk), None, &mut out).unwrap();
+    out.into_inner()
+}
+
+fn report(bytes: &[u8]) -> Report {
+    inspect(&mut Patched::new(bytes), &Nothing)
+}
+
+#[test]
+fn the_same_disk_is_found_in_every_format() {
+    let disk = disk();
+    for (name, bytes) in [
+        ("raw", disk.clone()),
+        ("fixed VHD", as_vhd(&disk)),
+        ("VHDX", as_vhdx(&disk)),
+        ("qcow2", as_qcow2(&disk)),
+    ] {
+        let report = report(&bytes);
+        assert_eq!(report.findings, [], "{name}");
+        assert_eq!(report.container.name(), name);
+        assert_eq!(report.disk_bytes, Some(DISK_BYTES), "{name}");
+        let table = report.table.as_ref().unwrap();
+        assert_eq!(table.disk_id, Some(Uuid::from_u128(1)), "{name}");
+        let [system] = &table.partitions[..] else { panic!("{name}: one partition") };
+        assert_eq!((system.start_bytes, system.size_bytes), (MIB, DISK_BYTES - 2 * MIB), "{name}");
+        assert!(system.is_esp() && system.name == "system" && system.alignment_bytes == MIB, "{name}");
+        let volume = &report.volumes[0].volume;
+        assert_eq!((volume.label.as_str(), volume.id, volume.fat_bits), ("ESP", 0x1234_abcd, 32), "{name}");
+        let files: Vec<_> = volume.files.iter().map(|file| (file.path.as_str(), file.size_bytes)).collect();
+        let boot = ("/EFI/BOOT/BOOTX64.EFI", program().len() as u32);
+        assert_eq!(files, [boot, ("/a text with a long name.txt", 5)], "{name}");
+        let [uki] = &report.programs[..] else { panic!("{name}: one program") };
+        assert!(uki.is_unified_kernel_image && uki.machine == "x86_64", "{name}");
+        assert_eq!(uki.command_line.as_deref(), Some("console=ttyS0"), "{name}");
+        let fails =
+            verdicts(&report, Some("CONFIG_HYPERV=y\nCONFIG_HYPERV_STORAGE=y\nCONFIG_HYPERV_NET=y\n"));
+        let fails: Vec<_> = fails
+            .iter()
+            .filter(|verdict| verdict.outcome == Outcome::Fails)
+            .map(|verdict| verdict.rule)
+            .collect();
+        let wanted: &[&str] = match name {
+            "fixed VHD" => &[],
+            _ => &["the file is a fixed VHD", "its footer tells the size that it has"],
+        };
+        assert_eq!(fails, wanted, "{name}");
+    }
+}
+
+#[test]
+fn the_drawing_is_to_scale() {
+    let mut drawn = String::from("\n");
+    drawn += &drawing(&report(&as_vhdx(&disk())));
+    assert!(drawn.lines().all(|line| line.chars().count() <= 80));
+    expect![[r#"
+
+         0                                                                       40 MiB
+        [=1111111111111111111111111111111111111111111111111111111111111111111111111111=]
+        [####                                                                        ##]
+         #: data, +: some (3 MiB in all), blank: none
+         =: partition table, .: free
+         1: 38 MiB from 1 MiB, EFI system partition "system"
+    "#]]
+    .assert_eq(&drawn);
+}
+
+/// What others make: sgdisk's tables, mkfs.fat's file systems of every kind, qemu-img's containers.
+#[test]
+fn images_of_others_are_read() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    let run = |package: &str, command: &[&str]| content(path, package, command);
+    for (bits, size) in [("12", "4M"), ("16", "32M"), ("32", "300M")] {
+        run("coreutils", &["truncate", "-s", size, "fat"]);
+        run("dosfstools", &["mkfs.fat", "-F", bits, "-n", "OTHERS", "fat"]);
+        fs::write(path.join("some file.efi"), program()).unwrap();
+        run("mtools", &["mmd", "-i", "fat", "::/Folder"]);
+        run("mtools", &["mcopy", "-i", "fat", "some file.efi", "::/Folder/some file.efi"]);
+        let report = report(&fs::read(path.join("fat")).unwrap());
+        assert_eq!(report.findings, [], "FAT{bits}");
+        let volume = &report.volumes[0].volume;
+        assert_eq!((volume.fat_bits.to_string().as_str(), volume.label.as_str()), (bits, "OTHERS"));
+        assert_eq!(volume.files[0].path, "/Folder/some file.efi");
+        assert_eq!(report.programs[0].sections.len(), 3);
+        fs::remove_file(path.join("fat")).unwrap();
+    }
+    run("coreutils", &["truncate", "-s", "64M", "disk.raw"]);
+    let table = ["sgdisk", "-n", "1:0:+8M", "-c", "1:one", "-n", "3:40M:0", "-c", "3:three", "disk.raw"];
+    run("gdisk", &table);
+    for (options, name) in [
+        (&["-O", "qcow2", "-o", "cluster_size=512"][..], "qcow2"),
+        (&["-O", "qcow2", "-o", "compat=0.10"], "qcow2"),
+        (&["-O", "vhdx"], "VHDX"),
+        (&["-O", "vpc", "-o", "subformat=dynamic,force_size"], "dynamic VHD"),
+        (&["-O", "vpc", "-o", "subformat=fixed,force_size"], "fixed VHD"),
+    ] {
+        let mut convert = vec!["qemu-img", "convert", "-f", "raw"];
+        convert.extend(options);
+        convert.extend(["disk.raw", "disk.other"]);
+        run("qemu-utils", &convert);
+        let report = report(&fs::read(path.join("disk.other")).unwrap());
+        assert_eq!((report.container.name(), &report.findings[..]), (name, &[][..]), "{options:?}");
+        let partitions = &report.table.as_ref().unwrap().partitions;
+        let found: Vec<_> =
+            partitions.iter().map(|one| (one.number, one.name.as_str(), one.start_bytes / MIB)).collect();
+        assert_eq!(found, [(1, "one", 1), (3, "three", 40)], "{options:?}");
+        // sgdisk -i writes names and sectors as text: the same ones.
+        let said =
+            String::from_utf8(judge(path, "gdisk", &["sgdisk", "-i", "3", "disk.raw"]).stdout).unwrap();
+        assert!(said.contains(&partitions[1].id.unwrap().to_string().to_uppercase()), "{said}");
+    }
+}
+
+/// One change to a good image, and what is found.
+#[test]
+fn damage_is_told_once_with_its_place() {
+    let disk = disk();
+    let check = |bytes: &[u8], patches: &[(u64, &[u8])], expected: Expect| {
+        let patches = patches.iter().map(|(at, bytes)| (*at, bytes.to_vec())).collect();
+        let report = inspect(&mut Patched { bytes, patches, read_bytes: 0 }, &Nothing);
+        let found: Vec<_> = report.findings.iter().map(ToString::to_string).collect();
+        expected.assert_eq(&found.join("\n"));
+    };
+    let (vhd, vhdx, qcow2) = (as_vhd(&disk), as_vhdx(&disk), as_qcow2(&disk));
+    let last = DISK_BYTES - 512;
+    check(&[], &[], expect!["the disk: it has no partition table and no FAT file system that is known here"]);
+    check(&disk, &[(512 + 60, b"x")], expect!["primary GPT: the checksum of its header is wrong"]);
+    check(&disk, &[(1024 + 60, b"x")], expect!["primary GPT: the checksum of its entries is wrong"]);
+    check(&disk, &[(last, &[0; 512])], expect!["backup GPT: there is none in sector 81919"]);
+    check(&disk, &[(512, &[0; 512])], expect!["primary GPT: there is none in sector 1"]);
+    check(&disk, &[(446, &[0; 64])], expect!["MBR: no entry of type 0xee protects the GPT"]);
+    check(&disk, &[(512 + 80, &[0xff; 4])], expect!["primary GPT: the checksum of its header is wrong"]);
+    check(&disk[..DISK_BYTES as usize - 4096], &[], expect!["backup GPT: there is none in sector 81911"]);
+    check(
+        &disk[..20 * MIB as usize],
+        &[],
+        expect![[r#"
+            backup GPT: there is none in sector 40959
+            partition 1: it ends at byte 40894464, and the disk at 20971520"#]],
+    );
+    check(
+        &disk,
+        &[(MIB + 13, &[3])],
+        expect!["partition 1: it is an EFI system partition without a FAT file system"],
+    );
+    check(
+        &disk,
+        &[(MIB + 32, &[0xff; 4])],
+        expect!["partition 1: its file system has 2199023255040 bytes, and its place 39845888"],
+    );
+    check(
+        &disk,
+        &[(MIB + 36, &[1, 0, 0, 0])],
+        expect!["partition 1: its table of 1 sectors is too short for 77814 clusters"],
+    );
+    check(
+        &vhd,
+        &[(DISK_BYTES + 50, b"x")],
+        expect!["VHD footer: its checksum is 0xffffefed, not 0xffffef75"],
+    );
+    check(
+        &vhd[MIB as usize..],
+        &[],
+        expect![[r#"
+        VHD footer: it tells of 41943040 bytes, but 40894464 lie before it
+        primary GPT: there is none in sector 1
+        backup GPT: it says that it is in sector 81919, but is in 79871
+        backup GPT: 16384 bytes at 41926144 are not within its 40894464 bytes
+        MBR: no entry of type 0xee protects the GPT"#]],
+    );
+    check(
+        &vhdx,
+        &[(128 << 10, b"x")],
+        expect!["VHDX header at 131072: its signature, version or checksum is wrong"],
+    );
+    check(
+        &vhdx,
+        &[(64 << 10, b"x"), (128 << 10, b"x")],
+        expect![[r#"
+        VHDX header at 65536: its signature, version or checksum is wrong
+        VHDX header at 131072: its signature, version or checksum is wrong
+        VHDX headers: neither of the two is valid"#]],
+    );
+    check(
+        &vhdx,
+        &[(2 * MIB + 65536, &[0xff; 4])],
+        expect!["VHDX metadata: its blocks of 4294967295 bytes are no power of two of 1 to 256 MiB"],
+    );
+    check(
+        &vhdx,
+        &[(2 * MIB + 65536 + 8, &[0xff; 8])],
+        expect!["VHDX metadata: its disk of 18446744073709551615 bytes is larger than 64 TiB"],
+    );
+    check(
+        &vhdx[..5 * MIB as usize],
+        &[],
+        expect![[r#"
+            backup GPT: it cannot be read at byte 41942528: its data at 7339520 lies behind the end of the file
+            partition 1: it cannot be read at byte 0: its data at 5242880 lies behind the end of the file"#]],
+    );
+    check(
+        &qcow2,
+        &[(24, &[0xff; 8])],
+        expect![
+            "qcow2 header: its L1 table of 1 entries at 65536 is too short for 18446744073709551615 bytes, or not within the file"
+        ],
+    );
+    check(
+        &qcow2,
+        &[(20, &[0, 0, 0, 63])],
+        expect!["qcow2 header: its clusters of 2^63 bytes are none of 512 bytes to 2 MiB"],
+    );
+    check(&qcow2, &[(72, &[0, 0, 0, 0, 0, 0, 0, 4])], expect!["qcow2 header: its data is in another file"]);
+    check(
+        &qcow2,
+        &[(65536, &[0, 0xff, 0, 0, 0, 0, 0, 0])],
+        expect![
+            "the disk: it cannot be read at byte 0: its L2 table at 71776119061217280 lies behind the end of the file"
+        ],
+    );
+}
+
+/// Partitions over each other, unaligned, outside.
+#[test]
+fn tables_that_cannot_be_are_told() {
+    let folder = tempdir().unwrap();
+    let mut bytes = vec![0; 8 * MIB as usize];
+    let mut entries = vec![0; 128 * 128];
+    for (index, (first, last)) in
+        [(2048_u64, 4095_u64), (3001, 5000), (9000, 8999), (16_000, 99_999)].into_iter().enumerate()
+    {
+        let entry = &mut entries[index * 128..];
+        entry[..16].copy_from_slice(&Uuid::from_u128(7).to_bytes_le());
+        entry[16..32].copy_from_slice(&Uuid::from_u128(8 + index as u128 % 2).to_bytes_le());
+        entry[32..40].copy_from_slice(&first.to_le_bytes());
+        entry[40..48].copy_from_slice(&last.to_le_bytes());
+    }
+    let crc = |bytes: &[u8]| crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(bytes);
+    let sectors = bytes.len() as u64 / 512;
+    for (lba, other, entries_lba) in [(1, sectors - 1, 2), (sectors - 1, 1, sectors - 33)] {
+        let mut header = [0; 92];
+        header[..16].copy_from_slice(b"EFI PART\0\0\x01\0\x5c\0\0\0");
+        for (at, value) in [(24, lba), (32, other), (40, 34), (48, sectors - 34), (72, entries_lba)] {
+            header[at..at + 8].copy_from_slice(&value.to_le_bytes());
+        }
+        header[80..84].copy_from_slice(&128_u32.to_le_bytes());
+        header[84..88].copy_from_slice(&128_u32.to_le_bytes());
+        header[88..92].copy_from_slice(&crc(&entries).to_le_bytes());
+        let sum = crc(&header);
+        header[16..20].copy_from_slice(&sum.to_le_bytes());
+        bytes[lba as usize * 512..][..92].copy_from_slice(&header);
+        bytes[entries_lba as usize * 512..][..entries.len()].copy_from_slice(&entries);
+    }
+    bytes[450] = 0xee;
+    bytes[510..512].copy_from_slice(&[0x55, 0xaa]);
+    let found: Vec<_> = report(&bytes).findings.iter().map(ToString::to_string).collect();
+    expect![[r#"
+        partition 3: it reaches from sector 9000 to 8999
+        partition 4: its sectors 16000 to 99999 leave the usable ones, 34 to 16350
+        partition 2: it overlaps partition 1
+        partition 2: it starts at a multiple of 512 bytes only"#]]
+    .assert_eq(&found.join("\n"));
+    // Nor does sgdisk find it good.
+    fs::write(folder.path().join("disk"), &bytes).unwrap();
+    let said = judge(folder.path(), "gdisk", &["sgdisk", "-v", "disk"]);
+    assert!(!String::from_utf8_lossy(&said.stdout).contains("No problems found"));
+}
+
+/// Whatever bytes are changed, and wherever a file is cut: an answer, with little read.
+#[test]
+fn mutated_images_are_survived() {
+    let disk = disk();
+    let images = [program(), as_vhd(&disk), as_vhdx(&disk), as_qcow2(&disk), disk];
+    let count = if std::env::var_os("VTLFORGE_EXHAUSTIVE").is_some() { 50_000 } else { 400 };
+    let mut state = 5_u64;
+    let mut below = |limit: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 24) % limit
+    };
+    for image in &images {
+        let used = structures(image);
+        for _ in 0..count {
+            let cut = if below(8) == 0 { below(image.len() as u64 + 1) } else { image.len() as u64 };
+            let mut patches = Vec::new();
+            for _ in 0..1 + below(4) {
+                let at = used[below(used.len() as u64) as usize] + below(512);
+                let value = match below(5) {
+                    0 => vec![0xff; 1 << below(4)],
+                    1 => vec![0; 1 << below(4)],
+                    2 => vec![1 << below(8)],
+                    _ => (0..1 << below(4)).map(|_| below(256) as u8).collect(),
+                };
+                patches.push((at, value));
+            }
+            let mut source = Patched { bytes: &image[..cut as usize], patches, read_bytes: 0 };
+            let report = inspect(&mut source, &Nothing);
+            let drawn = drawing(&report);
+            assert!(drawn.lines().all(|line| line.chars().count() <= 80), "{drawn}");
+            verdicts(&report, None);
+            assert!(source.read_bytes < 400 * MIB, "{:?}", source.patches);
+            assert!(report.findings.len() < 10_000);
+        }
+    }
+}
+
+/// Sectors that hold something other than the content of files.
+fn structures(image: &[u8]) -> Vec<u64> {
+    let is_used = |sector: &&[u8]| sector.iter().any(|byte| *byte != 0);
+    (0..)
+        .zip(image.chunks(512))
+        .filter(|(_, sector)| is_used(sector))
+        .map(|(number, _): (u64, _)| number * 512)
+        .collect()
+}
