@@ -11,9 +11,9 @@ use crate::{
     digest::canonical_json,
     kernel::Composed,
     profile::{
-        FileMode, device_tree,
+        FileMode, Name, device_tree,
         spec::Spec,
-        types::{Arch, DebPin, DiskFormat, Firmware, IgvmEntry, IgvmPolicy, Recipe},
+        types::{Arch, DebPin, DiskFormat, Firmware, IgvmEntry, IgvmPolicy, Pin, Recipe},
     },
 };
 
@@ -168,6 +168,7 @@ impl Maker<'_> {
         let mut inputs = Inputs::new();
         for (name, recipe) in &spec.payload.recipes {
             self.recipe(spec.arch, name, recipe, &mut entries, &mut inputs);
+            self.packages(recipe, &spec.payload.pins, &mut entries, &mut inputs);
         }
         let compression_level = spec.payload.compression_level;
         let name = format!("initramfs {}", spec.name);
@@ -216,6 +217,27 @@ impl Maker<'_> {
             let mode = node.mode.unwrap_or(DEVICE);
             let node_entry = InitramfsNode { kind: node.kind, major: node.major, minor: node.minor, mode };
             entries.insert(node.path.to_string(), InitramfsEntry::Node(node_entry));
+        }
+    }
+
+    /// Files that a recipe takes out of pinned packages.
+    fn packages(
+        &mut self,
+        recipe: &Recipe,
+        pins: &BTreeMap<Name, Pin>,
+        entries: &mut BTreeMap<String, InitramfsEntry>,
+        inputs: &mut Inputs,
+    ) {
+        for file in recipe.packages.iter().flatten() {
+            let package = self.fetch_pin(file.pin.as_str(), &pins[&file.pin]);
+            let extracted = self.step(
+                format!("extract {} {}", file.pin, file_name(file.member.as_str())),
+                Action::ExtractMember { member: file.member.to_string() },
+                [("package".into(), output(package, "file"))].into(),
+            );
+            let role = file.install.to_string();
+            inputs.insert(role.clone(), output(extracted, "file"));
+            entries.insert(role.clone(), InitramfsEntry::File { role, mode: file.mode.unwrap_or(PROGRAM) });
         }
     }
 

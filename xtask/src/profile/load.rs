@@ -261,6 +261,10 @@ impl<'a> Loader<'a> {
         let recipe = document.filter(|document| document.clean).and_then(|document| {
             let recipe = self.typed(&document.node)?;
             let loaded = LoadedRecipe { name: name.to_owned(), recipe, node: document.node };
+            if loaded.recipe.packages.is_some() {
+                let pins = self.pins()?;
+                payload::check_packages(&loaded, &pins, &mut self.problems);
+            }
             payload::check_recipe(self.files, &loaded, &mut self.problems).then(|| Rc::new(loaded))
         });
         self.recipes.insert(name.to_owned(), recipe.clone());

@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeMap, rc::Rc};
 
-use document::{Node, Origin, Problem, Problems};
+use document::{Node, Origin, Problem, Problems, did_you_mean, list};
 
 use super::{
     files::Files,
-    load::RECIPES,
+    load::{PINS, RECIPES},
+    pins::LoadedPins,
     scalar::FileMode,
-    types::{Arch, CargoSource, Recipe},
+    types::{Arch, CargoSource, DebArch, Recipe},
 };
 
 /// recipes/NAME/recipe.yaml with the places of its values.
@@ -38,7 +39,9 @@ pub(super) fn check_recipe(files: &dyn Files, loaded: &LoadedRecipe, problems: &
     }
     if [Arch::X86_64, Arch::Aarch64].into_iter().all(|arch| claims(loaded, arch).is_empty()) {
         let problem = Problem::new(loaded.origin(""), "the recipe brings nothing into the initramfs");
-        problems.push(problem.hint("add `cargo`, `prebuilt`, `files`, `directories`, `links` or `nodes`"));
+        problems.push(
+            problem.hint("add `cargo`, `prebuilt`, `packages`, `files`, `directories`, `links` or `nodes`"),
+        );
     }
     for (index, file) in recipe.files.iter().flatten().enumerate() {
         let path = format!("{folder}/{}", file.source);
@@ -49,6 +52,36 @@ pub(super) fn check_recipe(files: &dyn Files, loaded: &LoadedRecipe, problems: &
     }
     check_crate(files, &folder, loaded, problems);
     problems.0.len() == before
+}
+
+/// The pins of `packages` must be there, and be for the architecture that they are listed for.
+pub(super) fn check_packages(loaded: &LoadedRecipe, pins: &LoadedPins, problems: &mut Problems) {
+    for (index, file) in loaded.recipe.packages.iter().flatten().enumerate() {
+        let origin = loaded.origin(&format!("packages.{index}.pin"));
+        let Some(pin) = pins.pins.get(&file.pin) else {
+            let problem = Problem::new(origin, format!("there is no pin `{}` in {PINS}", file.pin));
+            problems.push(match did_you_mean(file.pin.as_str(), pins.names()) {
+                Some(close) => problem.hint(format!("did you mean `{close}`?")),
+                None => problem.hint(format!("pins there are: {}", list(pins.names(), "and"))),
+            });
+            continue;
+        };
+        let fits = match pin.deb.architecture {
+            DebArch::All => true,
+            DebArch::Amd64 => file.arch == Arch::X86_64,
+            DebArch::Arm64 => file.arch == Arch::Aarch64,
+        };
+        if !fits {
+            let message = format!(
+                "the package of `{}` is for {}, and this entry for {}",
+                file.pin,
+                pin.deb.architecture.name(),
+                file.arch.name()
+            );
+            let problem = Problem::new(origin, message);
+            problems.push(problem.related(pins.origin(&file.pin, "deb.architecture"), "set here"));
+        }
+    }
 }
 
 /// A crate on this machine must be there. One in a Git repository shows when it is fetched.
@@ -107,6 +140,11 @@ fn claims(loaded: &LoadedRecipe, arch: Arch) -> Vec<Claim> {
             claims.push(claim(&prebuilt.install, Kind::File, format!("prebuilt.{index}.install")));
         }
     }
+    for (index, file) in recipe.packages.iter().flatten().enumerate() {
+        if file.arch == arch {
+            claims.push(claim(&file.install, Kind::File, format!("packages.{index}.install")));
+        }
+    }
     for (index, file) in recipe.files.iter().flatten().enumerate() {
         claims.push(claim(&file.target, Kind::File, format!("files.{index}.target")));
     }
@@ -132,10 +170,14 @@ pub(super) fn check_together(
     problems: &mut Problems,
 ) {
     for recipe in recipes {
-        let prebuilt = recipe.recipe.prebuilt.iter().flatten();
-        if recipe.recipe.prebuilt.is_some() && prebuilt.clone().all(|prebuilt| prebuilt.arch != arch) {
+        let prebuilt = recipe.recipe.prebuilt.iter().flatten().map(|prebuilt| prebuilt.arch);
+        let packages = recipe.recipe.packages.iter().flatten().map(|file| file.arch);
+        for (key, has) in [("prebuilt", prebuilt.collect::<Vec<_>>()), ("packages", packages.collect())] {
+            if has.is_empty() || has.contains(&arch) {
+                continue;
+            }
             let message = format!("the recipe `{}` has no program for {}", recipe.name, arch.name());
-            let problem = Problem::new(recipe.origin("prebuilt"), message);
+            let problem = Problem::new(recipe.origin(key), message);
             let problem = problem.related(origin.clone(), "a profile of that architecture uses it");
             problems.push(problem.hint(format!("add an entry with `arch: {}`", arch.name())));
         }

@@ -88,9 +88,12 @@ pub struct DeviceTreeSpec {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct PayloadSpec {
-    /// Name and content of each recipe, in order; of prebuilt programs only those for this architecture.
+    /// Name and content of each recipe, in order; of prebuilt programs and packages only those for this architecture.
     #[serde(serialize_with = "names_only")]
     pub recipes: Vec<(String, Recipe)>,
+    /// Pins that the recipes take files from.
+    #[serde(skip)]
+    pub pins: BTreeMap<Name, Pin>,
     pub compression_level: u8,
 }
 
@@ -209,6 +212,7 @@ impl Resolver<'_, '_> {
             device_tree: device_tree?,
             payload: PayloadSpec {
                 recipes: recipes.iter().map(|recipe| for_arch(recipe, arch)).collect(),
+                pins: self.recipe_pins(&recipes, arch),
                 compression_level: payload.compression_level.unwrap_or(default::COMPRESSION_LEVEL),
             },
             igvm,
@@ -359,6 +363,14 @@ impl Resolver<'_, '_> {
         None
     }
 
+    /// Pins whose files the recipes bring. That they are there is checked with the recipe.
+    fn recipe_pins(&mut self, recipes: &[Rc<LoadedRecipe>], arch: Arch) -> BTreeMap<Name, Pin> {
+        let Some(pins) = self.loader.pins() else { return BTreeMap::new() };
+        let files = recipes.iter().flat_map(|recipe| recipe.recipe.packages.iter().flatten());
+        let names = files.filter(|file| file.arch == arch).map(|file| file.pin.clone());
+        names.filter_map(|name| Some((name.clone(), pins.pins.get(&name)?.clone()))).collect()
+    }
+
     fn recipes(&mut self, names: &[Name]) -> Option<Vec<Rc<LoadedRecipe>>> {
         let known = self.loader.recipe_names();
         let mut recipes = Vec::new();
@@ -432,6 +444,9 @@ fn for_arch(loaded: &LoadedRecipe, arch: Arch) -> (String, Recipe) {
     let mut recipe = loaded.recipe.clone();
     if let Some(prebuilt) = &mut recipe.prebuilt {
         prebuilt.retain(|prebuilt| prebuilt.arch == arch);
+    }
+    if let Some(packages) = &mut recipe.packages {
+        packages.retain(|file| file.arch == arch);
     }
     (loaded.name.clone(), recipe)
 }

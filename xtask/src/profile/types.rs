@@ -389,6 +389,8 @@ pub struct Recipe {
     pub cargo: Option<CargoBuild>,
     /// A program that comes ready made: an entry for each architecture.
     pub prebuilt: Option<Vec<Prebuilt>>,
+    /// Files of pinned packages, for each architecture.
+    pub packages: Option<Vec<PackageFile>>,
     /// Files of the recipe's folder.
     pub files: Option<Vec<RecipeFile>>,
     pub directories: Option<Vec<RecipeDirectory>>,
@@ -425,6 +427,20 @@ pub struct Prebuilt {
     /// Bytes; without it, 2 GiB is the limit.
     #[schemars(range(min = 1))]
     pub size: Option<u64>,
+    /// Absolute path in the initramfs.
+    pub install: InstallPath,
+    /// Without it `0755`.
+    pub mode: Option<FileMode>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PackageFile {
+    pub arch: Arch,
+    /// The package's entry in profiles/pins.yaml.
+    pub pin: Name,
+    /// Path of a regular file inside the package.
+    pub member: RelativePath,
     /// Absolute path in the initramfs.
     pub install: InstallPath,
     /// Without it `0755`.

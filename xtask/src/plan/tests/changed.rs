@@ -146,6 +146,9 @@ fn everything_that_a_recipe_can_bring() {
         "prebuilt:
   - {{arch: x86_64, url: https://example.org/shell, sha256: {SHA256}, install: /bin/sh}}
   - {{arch: aarch64, url: https://example.org/shell-arm, sha256: {SHA256}, install: /bin/sh}}
+packages:
+  - {{arch: x86_64, pin: busybox-x86_64, member: usr/bin/busybox, install: /bin/busybox}}
+  - {{arch: aarch64, pin: busybox-aarch64, member: usr/bin/busybox, install: /bin/busybox}}
 files:
   - {{source: etc/motd, target: /etc/motd}}
   - {{source: run, target: /bin/run, mode: \"0755\"}}
@@ -163,6 +166,7 @@ nodes:
         "initramfs x86_64-vtl2",
         expect![[r#"
         [
+            "/bin/busybox: file of extract busybox-x86_64 busybox",
             "/bin/run: File(\"recipes/more/run\")",
             "/bin/sh: file of fetch shell",
             "/etc/motd: File(\"recipes/more/etc/motd\")",

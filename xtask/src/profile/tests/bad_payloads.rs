@@ -91,6 +91,46 @@ fn folder_with_two_modes() {
 }
 
 #[test]
+fn packages_without_a_pin_or_for_another_architecture() {
+    let packages = "packages:\n  - {arch: x86_64, pin: stab, member: a, install: /a}\n  \
+                    - {arch: aarch64, pin: stub, member: a, install: /a}\nprebuilt:\n";
+    good().edit(TOOLS, "prebuilt:\n", packages).bad(expect![[r#"
+        recipes/tools/recipe.yaml:3:25: there is no pin `stab` in profiles/pins.yaml
+         3 |   - {arch: x86_64, pin: stab, member: a, install: /a}
+           |                         ^
+          hint: did you mean `stub`?
+        recipes/tools/recipe.yaml:4:26: the package of `stub` is for amd64, and this entry for aarch64
+         4 |   - {arch: aarch64, pin: stub, member: a, install: /a}
+           |                          ^
+          profiles/pins.yaml:21:21: set here
+        2 problems"#]]);
+}
+
+#[test]
+fn packages_for_another_architecture_alone() {
+    let packages = "packages:\n  - {arch: aarch64, pin: linux, member: a, install: /a}\nprebuilt:\n";
+    with_tools().edit(TOOLS, "prebuilt:\n", packages).bad(expect![[r#"
+        recipes/tools/recipe.yaml:3:3: the recipe `tools` has no program for x86_64
+         3 |   - {arch: aarch64, pin: linux, member: a, install: /a}
+           |   ^
+          profiles/layers/base.yaml:6:12: a profile of that architecture uses it
+          hint: add an entry with `arch: x86_64`
+        1 problem"#]]);
+}
+
+#[test]
+fn a_file_of_a_package_is_brought_twice() {
+    let packages = "packages:\n  - {arch: x86_64, pin: stub, member: a, install: /init}\nprebuilt:\n";
+    with_tools().edit(TOOLS, "prebuilt:\n", packages).bad(expect![[r#"
+        recipes/tools/recipe.yaml:3:51: `/init` is brought twice
+         3 |   - {arch: x86_64, pin: stub, member: a, install: /init}
+           |                                                   ^
+          recipes/init/recipe.yaml:6:12: first here
+          hint: remove one, or choose another path
+        1 problem"#]]);
+}
+
+#[test]
 fn cargo_and_prebuilt() {
     good()
         .edit(
@@ -134,7 +174,7 @@ fn nothing_in_it() {
         recipes/tools/recipe.yaml:1:1: the recipe brings nothing into the initramfs
          1 | description: A few tools.
            | ^
-          hint: add `cargo`, `prebuilt`, `files`, `directories`, `links` or `nodes`
+          hint: add `cargo`, `prebuilt`, `packages`, `files`, `directories`, `links` or `nodes`
         1 problem"#]]);
 }
 
