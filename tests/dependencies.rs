@@ -24,7 +24,12 @@ const ALLOWED: [&str; 11] = [
 
 #[test]
 fn licences_and_sources_are_allowed() {
-    for manifest in ["Cargo.toml", "recipes/vtl2-init/Cargo.toml", "recipes/paravisor/Cargo.toml"] {
+    for manifest in [
+        "Cargo.toml",
+        "recipes/first-boot/Cargo.toml",
+        "recipes/vtl2-init/Cargo.toml",
+        "recipes/paravisor/Cargo.toml",
+    ] {
         let mut cargo = std::process::Command::new(env!("CARGO"));
         cargo.args(["metadata", "--locked", "--format-version", "1", "--manifest-path", manifest]);
         let metadata = run(cargo.current_dir(project())).expect("cargo metadata");

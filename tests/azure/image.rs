@@ -81,27 +81,27 @@ fn option<'a>(calls: &'a [Vec<String>], call: &[&str], name: &str) -> &'a str {
 #[test]
 fn template_and_script_make_the_same_image() {
     for (name, arguments, architecture, security, os_state) in [
-        ("default", &["x86_64-vtl0"][..], "x64", "ConfidentialVMSupported", "Specialized"),
+        ("default", &["x86_64-vtl0"][..], "x64", "ConfidentialVMSupported", "Generalized"),
         (
-            "generalized",
-            &["x86_64-vtl0", "--os-state", "generalized"],
+            "specialized",
+            &["x86_64-vtl0", "--os-state", "specialized"],
             "x64",
             "ConfidentialVMSupported",
-            "Generalized",
+            "Specialized",
         ),
         (
             "trusted",
             &["x86_64-vtl0", "--security", "trusted-launch"],
             "x64",
             "TrustedLaunchSupported",
-            "Specialized",
+            "Generalized",
         ),
         (
             "aarch64",
             &["aarch64-vtl0", "--image-version", "2.30.4"],
             "Arm64",
             "TrustedLaunchSupported",
-            "Specialized",
+            "Generalized",
         ),
     ] {
         let to = made(name, arguments);
@@ -155,7 +155,7 @@ fn said_gallery(to: &Path) -> Value {
 
 #[test]
 fn machines_are_what_the_image_is_for() {
-    let confidential = made("confidential-vm", &["x86_64-vtl0"]);
+    let confidential = made("confidential-vm", &["x86_64-vtl0", "--os-state", "specialized"]);
     let (_, calls) =
         told(&confidential, &[("LOCATION", "a b;c"), ("GROUP", "$(id)")], &["vm", "it's", "--tags", "a b"]);
     let create = ["vm", "create"];
@@ -172,7 +172,7 @@ fn machines_are_what_the_image_is_for() {
         assert_eq!(option(&calls, &create, name), wanted);
     }
     assert!(calls.iter().any(|words| words.contains(&"--specialized".to_owned())), "{calls:?}");
-    let arm = made("arm-vm", &["aarch64-vtl0", "--os-state", "generalized"]);
+    let arm = made("arm-vm", &["aarch64-vtl0"]);
     let (_, calls) = told(&arm, &[], &["vm", "guest"]);
     assert_eq!(option(&calls, &create, "--security-type"), "Standard");
     assert!(!calls.iter().any(|words| words.contains(&"--specialized".to_owned())), "{calls:?}");

@@ -366,7 +366,7 @@ fn all_mistakes_in_one_go() {
                 profiles/yours.yaml:1:1: nothing sets `kernel.fragments` and `payload.recipes`
                  1 | description: Yours.
                    | ^
-                  hint: write it in this file, or inherit a layer that sets `kernel.fragments` (`aarch64`, `common`, `vtl0`, `vtl2` or `x86_64`), `payload.recipes` (`common`)
+                  hint: write it in this file, or inherit a layer that sets `kernel.fragments` (`aarch64`, `common`, `vtl0`, `vtl2` or `x86_64`), `payload.recipes` (`common` or `provisioning`)
                 2 problems
             "#]],
         },

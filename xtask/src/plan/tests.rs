@@ -188,8 +188,12 @@ fn plans_are_whole() {
 fn steps_that_profiles_share_are_one() {
     let plan = plan_of(&own(), &[]);
     assert_eq!(count(&plan, "unpack-source"), 1, "one kernel source for all");
-    assert_eq!(count(&plan, "vendor-crates"), 3, "PID 1, the paravisor, the monitor with its loader");
-    assert_eq!(count(&plan, "build-payload"), 3, "PID 1 for each architecture, and the paravisor");
+    assert_eq!(count(&plan, "vendor-crates"), 4, "PID 1, paravisor, first-boot, monitor and loader");
+    assert_eq!(
+        count(&plan, "build-payload"),
+        5,
+        "PID 1 and first-boot for each architecture, and the paravisor"
+    );
     assert_eq!(count(&plan, "resolve-kconfig"), 4);
     assert_eq!(count(&plan, "build-kernel"), 4);
     assert_eq!(count(&plan, "build-uki"), 2, "none for VTL2");

@@ -30,8 +30,13 @@ pub struct Test {
 }
 
 /// Crates with workspaces of their own.
-const GUEST_CRATES: [&str; 4] =
-    ["recipes/vtl2-init/Cargo.toml", "recipes/paravisor/Cargo.toml", "monitor/Cargo.toml", "shim/Cargo.toml"];
+const GUEST_CRATES: [&str; 5] = [
+    "recipes/first-boot/Cargo.toml",
+    "recipes/vtl2-init/Cargo.toml",
+    "recipes/paravisor/Cargo.toml",
+    "monitor/Cargo.toml",
+    "shim/Cargo.toml",
+];
 
 pub fn run(arguments: &Test) -> Result<()> {
     let project = Project::find()?;
