@@ -69,7 +69,13 @@ impl Blob<'_> {
     }
 
     /// A page blob of zeros: a new one, or in the place of what has this tag.
-    pub fn create(&self, size_bytes: u64, marks: &Marks, instead_of: Option<&str>) -> Result<(), Trouble> {
+    /// Returns its tag.
+    pub fn create(
+        &self,
+        size_bytes: u64,
+        marks: &Marks,
+        instead_of: Option<&str>,
+    ) -> Result<String, Trouble> {
         let call = Call::new(Method::PUT, "")
             .header("x-ms-blob-type", "PageBlob")
             .header("x-ms-blob-content-length", size_bytes.to_string())
@@ -78,7 +84,7 @@ impl Blob<'_> {
             Some(etag) => call.header(IF_MATCH.as_str(), etag),
             None => call.header(IF_NONE_MATCH.as_str(), "*"),
         };
-        self.0.send(&marked(call, marks)).map(drop)
+        tag(&self.0.send(&marked(call, marks))?.headers)
     }
 
     /// Writes pages; the service compares what it got with the digest. At most 4 MiB.
@@ -119,13 +125,13 @@ impl Blob<'_> {
         self.0.send(&marked(call, marks)).map(drop)
     }
 
-    /// Takes the lease for some seconds. Whoever has it with this id gets it again.
-    pub fn acquire(&self, lease: &str, seconds: u64) -> Result<(), Trouble> {
+    /// Takes the lease for some seconds, and returns the blob's tag. Whoever has it with this id gets it again.
+    pub fn acquire(&self, lease: &str, seconds: u64) -> Result<String, Trouble> {
         let call = Call::new(Method::PUT, "comp=lease")
             .header("x-ms-lease-action", "acquire")
             .header("x-ms-lease-duration", seconds.to_string())
             .header("x-ms-proposed-lease-id", lease);
-        self.0.send(&call).map(drop)
+        tag(&self.0.send(&call)?.headers)
     }
 
     pub fn renew(&self, lease: &str) -> Result<(), Trouble> {
@@ -152,6 +158,10 @@ fn marked<'a>(call: Call<'a>, marks: &Marks) -> Call<'a> {
     call.header(STATE, state).header(SOURCE, marks.source.to_string())
 }
 
+fn tag(headers: &HeaderMap) -> Result<String, Trouble> {
+    text(headers, ETAG.as_str()).ok_or_else(foreign)
+}
+
 fn foreign() -> Trouble {
     Trouble::Unreachable("what answers is no Azure Blob Storage".to_owned())
 }
@@ -165,7 +175,7 @@ fn properties(headers: &HeaderMap) -> Result<Properties, Trouble> {
     let source = text(headers, SOURCE).and_then(|source| source.parse().ok());
     let size = text(headers, CONTENT_LENGTH.as_str()).and_then(|size| size.parse().ok());
     Ok(Properties {
-        etag: text(headers, ETAG.as_str()).ok_or_else(foreign)?,
+        etag: tag(headers)?,
         is_page_blob: text(headers, "x-ms-blob-type").ok_or_else(foreign)? == "PageBlob",
         size_bytes: size.ok_or_else(foreign)?,
         is_leased_for_good: text(headers, "x-ms-lease-duration")

@@ -61,23 +61,22 @@ impl Claimant<'_> {
         let (lease, mut replace) = (lease_id()?, replace);
         for _ in 0..TRIES {
             let there = self.look()?;
-            let is_new = match there.as_ref().map(|there| judge(there, self.source)) {
-                Some(Found::GoOn(_)) if !replace => false,
-                Some(Found::Other(why)) if !replace => return Err(self.other(&why)),
-                _ if !self.create(there.as_ref())? => continue,
-                _ => true,
+            let (standing, etag) = match there.as_ref().map(|there| (judge(there, self.source), &there.etag))
+            {
+                Some((Found::GoOn(standing), etag)) if !replace => (standing, etag.clone()),
+                Some((Found::Other(why), _)) if !replace => return Err(self.other(&why)),
+                _ => match self.create(there.as_ref())? {
+                    Some(etag) => (Standing::New, etag),
+                    None => continue,
+                },
             };
             // What is there now is ours.
-            replace &= !is_new;
-            self.lease(&lease, there.is_some_and(|there| there.is_leased_for_good))?;
+            replace &= standing != Standing::New;
             // Nobody else writes any more; somebody may have until now.
-            match self.look()?.map(|there| judge(&there, self.source)) {
-                Some(Found::GoOn(Standing::Resumed)) if is_new => {
-                    return Ok(Claim { standing: Standing::New, lease });
-                }
-                Some(Found::GoOn(standing)) => return Ok(Claim { standing, lease }),
-                Some(Found::Other(_)) | None => _ = self.blob.release(&lease),
+            if self.lease(&lease, there.is_some_and(|there| there.is_leased_for_good))? == etag {
+                return Ok(Claim { standing, lease });
             }
+            let _ = self.blob.release(&lease);
         }
         let address = &self.blob.access().address;
         Err(End::Failed(format!("{address} changes all the time: somebody else writes to it")))
@@ -92,23 +91,24 @@ impl Claimant<'_> {
         End::Failed(format!("there is another blob at {address}: {why}\nhint: --replace overwrites it"))
     }
 
-    /// False: somebody was faster.
-    fn create(&self, there: Option<&Properties>) -> Result<bool, End> {
+    /// The new blob's tag. None: somebody was faster.
+    fn create(&self, there: Option<&Properties>) -> Result<Option<String>, End> {
         let marks = Marks { state: State::Uploading, source: self.source.identity };
         let instead_of = there.map(|properties| &properties.etag[..]);
         match self.blob.create(self.source.size_bytes, &marks, instead_of) {
-            Ok(()) => Ok(true),
-            Err(trouble) if is(&trouble, &["ConditionNotMet", "BlobAlreadyExists"]) => Ok(false),
+            Ok(etag) => Ok(Some(etag)),
+            Err(trouble) if is(&trouble, &["ConditionNotMet", "BlobAlreadyExists"]) => Ok(None),
             Err(trouble) => Err(self.end("can't create", trouble)),
         }
     }
 
-    fn lease(&self, lease: &str, is_leased_for_good: bool) -> Result<(), End> {
+    /// The tag of what is leased.
+    fn lease(&self, lease: &str, is_leased_for_good: bool) -> Result<String, End> {
         let started = Instant::now();
         let mut is_told = false;
         loop {
             let trouble = match self.blob.acquire(lease, LEASE.as_secs()) {
-                Ok(()) => return Ok(()),
+                Ok(etag) => return Ok(etag),
                 Err(trouble) => trouble,
             };
             let may_end = is(&trouble, &["LeaseAlreadyPresent"]) && !is_leased_for_good;

@@ -6,6 +6,8 @@ use std::{
     ops::Range,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
 };
 
 use release::Digest;
@@ -83,23 +85,47 @@ fn cells(size_bytes: u64) -> impl Iterator<Item = Range<u64>> {
     starts.map(move |start| start..(start + LIMIT_BYTES).min(size_bytes))
 }
 
+/// Cells that have data are read by all cores.
 fn pieces(file: &File, size_bytes: u64) -> io::Result<Vec<Piece>> {
-    let mut pieces = Vec::new();
-    let mut next_data = 0;
+    let cells = data_cells(file, size_bytes)?;
+    let next = AtomicUsize::new(0);
+    let take = || -> io::Result<Vec<Piece>> {
+        let mut pieces = Vec::new();
+        while let Some(cell) = cells.get(next.fetch_add(1, Ordering::Relaxed)) {
+            pieces.extend(pieces_of(cell, &read(file, cell)?));
+        }
+        Ok(pieces)
+    };
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let parts = thread::scope(|scope| {
+        let readers: Vec<_> = (0..cores).map(|_| scope.spawn(take)).collect();
+        let crashed = |_| io::Error::other("a part of the search for data has crashed");
+        readers.into_iter().map(|reader| reader.join().map_err(crashed)?).collect::<io::Result<Vec<_>>>()
+    })?;
+    let mut pieces = parts.concat();
+    pieces.sort_by_key(|piece| piece.range.start);
+    Ok(pieces)
+}
+
+fn data_cells(file: &File, size_bytes: u64) -> io::Result<Vec<Range<u64>>> {
+    let (mut found, mut next_data) = (Vec::new(), 0);
     for cell in cells(size_bytes) {
         if next_data < cell.start {
             next_data = data_from(file, cell.start, size_bytes)?;
         }
-        if next_data >= cell.end {
-            continue;
-        }
-        let bytes = read(file, &cell)?;
-        for range in ranges::of_data(cell.start, &bytes) {
-            let part = (range.start - cell.start) as usize..(range.end - cell.start) as usize;
-            pieces.push(Piece { sha256: Digest::of(&bytes[part]), range });
+        if next_data < cell.end {
+            found.push(cell);
         }
     }
-    Ok(pieces)
+    Ok(found)
+}
+
+fn pieces_of(cell: &Range<u64>, bytes: &[u8]) -> Vec<Piece> {
+    let piece = |range: Range<u64>| {
+        let part = (range.start - cell.start) as usize..(range.end - cell.start) as usize;
+        Piece { sha256: Digest::of(&bytes[part]), range }
+    };
+    ranges::of_data(cell.start, bytes).into_iter().map(piece).collect()
 }
 
 /// Where the next data of a sparse file is (lseek(2), SEEK_DATA).

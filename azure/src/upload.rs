@@ -6,8 +6,9 @@ use std::{
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        mpsc,
     },
-    thread::{self, sleep},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -25,8 +26,6 @@ use crate::{
     secret::{Access, Variables},
     source::{Piece, Source},
 };
-
-const SLICE: Duration = Duration::from_millis(50);
 
 /// What runs while an upload does, and is heard of elsewhere.
 pub struct Surroundings<'a> {
@@ -128,12 +127,12 @@ impl<'a> Transfer<'a> {
             Standing::New => Vec::new(),
             Standing::Resumed | Standing::Complete => self.ranges()?,
         };
-        let is_over = AtomicBool::new(false);
+        let (over, is_over) = mpsc::channel::<()>();
         thread::scope(|scope| {
-            let renewing = scope.spawn(|| self.keep_lease(&is_over));
+            let renewing = scope.spawn(|| self.keep_lease(is_over));
             let workers: Vec<_> = (0..parallel.max(1)).map(|_| scope.spawn(|| self.carry(&there))).collect();
             let ended: Vec<_> = workers.into_iter().map(thread::ScopedJoinHandle::join).collect();
-            is_over.store(true, Ordering::Relaxed);
+            drop(over);
             renewing.join().and(ended.into_iter().collect::<Result<(), _>>())
         })
         .map_err(|_| End::Failed("a part of the upload has crashed".to_owned()))?;
@@ -225,16 +224,12 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    fn keep_lease(&self, is_over: &AtomicBool) {
-        let mut renewed = Instant::now();
-        while !is_over.load(Ordering::Relaxed) && !self.around.stop.load(Ordering::Relaxed) {
-            sleep(SLICE);
-            if renewed.elapsed() < LEASE / 3 {
-                continue;
-            }
+    /// Until the other end is gone.
+    fn keep_lease(&self, is_over: mpsc::Receiver<()>) {
+        while let Err(mpsc::RecvTimeoutError::Timeout) = is_over.recv_timeout(LEASE / 3) {
             match self.blob.renew(&self.claim.lease) {
                 // Whoever can't be reached is told of by those that carry.
-                Ok(()) | Err(Trouble::Unreachable(_) | Trouble::Stopped) => renewed = Instant::now(),
+                Ok(()) | Err(Trouble::Unreachable(_) | Trouble::Stopped) => {}
                 Err(trouble) => return self.give_up(self.end("can't keep the lease of", trouble)),
             }
         }

@@ -1,6 +1,6 @@
 //! `cargo xtask provision`: from a profile to a machine that runs it.
 
-mod azure;
+pub mod azure;
 mod hyperv;
 mod qemu;
 
