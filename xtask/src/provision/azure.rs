@@ -145,22 +145,27 @@ pub fn readme(given: &Given) -> String {
             ("template", TEMPLATE.to_string()),
             ("parameters", PARAMETERS.to_string()),
             ("usage", usage(given)),
+            ("user", user(given).to_string()),
             ("encryption", encryption(given).to_string()),
         ],
     )
 }
 
-fn usage(given: &Given) -> String {
-    let user = match given.os_state {
-        OsState::Generalized => " --admin-username USER --ssh-key-values FILE",
+/// Whom a machine is to know.
+fn user(given: &Given) -> &'static str {
+    match given.os_state {
+        OsState::Generalized => " --admin-username USER --ssh-key-values FILE.pub",
         OsState::Specialized => "",
-    };
+    }
+}
+
+fn usage(given: &Given) -> String {
     [
         "STORAGE_ACCOUNT=NAME azure.sh COMMAND",
         "",
         "  storage          make the resource group, the storage account and the container for the disk",
         "  image            make gallery and image from the disk, and print the image's id",
-        &format!("  vm NAME [OPTIONS of az vm create]{user}"),
+        &format!("  vm NAME{} [OPTIONS of az vm create]", user(given)),
         "                   make a machine of the image, without a public address",
         "  console NAME     print what the machine has written to its serial port",
         "  remove-vm NAME   remove the machine; its disk and network card stay, as Azure has it",

@@ -144,8 +144,8 @@ fn check_vhd(path: &Path) -> Result<()> {
     let (footer, file_bytes) = read().with_context(|| format!("can't read {}", path.display()))?;
     vhd::read(&footer, file_bytes).with_context(|| {
         format!(
-            "Azure doesn't take {}\n  hint: disk.vhd of a VTL0 profile is what it takes; another disk becomes that \
-             with `qemu-img convert -O vpc -o subformat=fixed,force_size=on`, its size a multiple of 1 MiB",
+            "Azure doesn't take {}\n  hint: disk.vhd of a VTL0 profile is what it takes; `cargo xtask image convert FILE \
+             disk.vhd` makes that of another disk, and `image inspect` goes through all of Azure's rules",
             path.display()
         )
     })?;
