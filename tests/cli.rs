@@ -95,6 +95,7 @@ const VERBS: [&[&str]; 38] = [
     &["provision", "azure", "image"],
     &["pins"],
     &["pins", "update"],
+    &["pins", "lock"],
     &["schema"],
     &["test"],
     &["bench"],

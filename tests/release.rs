@@ -45,7 +45,7 @@ fn released() -> &'static Released {
 /// The project is as it is while it is worked on.
 fn release(out: &Path, key: Option<&Path>) -> Command {
     let mut command = xtask();
-    command.args(["release", PROFILE, "--offline", "--allow-modified", "--out"]).arg(out);
+    command.args(["release", PROFILE, "--host-tools", "--offline", "--allow-modified", "--out"]).arg(out);
     if let Some(key) = key {
         command.arg("--key").arg(key);
     }

@@ -23,6 +23,9 @@ pub struct Manifest {
     pub profile: Profile,
     /// False where a local source tree took part: the same manifest then doesn't promise the same bytes.
     pub hermetic: bool,
+    /// Whose programs built it.
+    #[serde(default)]
+    pub builder: Builder,
     /// The command that builds these artifacts again and compares every byte with what is listed here. It runs in a
     /// checkout of the project (of the revision that a release names), with the path of this file in place of
     /// `manifest.json`. Where a local source tree took part, it only builds: nothing can promise the same bytes.
@@ -52,6 +55,20 @@ pub struct Profile {
     /// The other keys, as profiles/schema/profile.schema.json describes them.
     #[serde(flatten)]
     pub settings: Map<String, Value>,
+}
+
+/// Whose programs built something.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", deny_unknown_fields, rename_all = "kebab-case")]
+pub enum Builder {
+    /// Those of the machine, which are under `tools`: with others, the bytes may be different ones.
+    #[default]
+    Machine,
+    /// Those of pinned packages, which are among `inputs`, in a root of their own.
+    Root {
+        /// Of the root's listing.
+        sha256: Digest,
+    },
 }
 
 /// Something from outside.

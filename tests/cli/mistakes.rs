@@ -35,7 +35,7 @@ fn what_cannot_be_understood() {
                   doctor       List what this machine lacks, and the command that mends it
                   release      Make signed bundles for others, with bills of materials; check such bundles
                   provision    From a profile to a machine that runs it
-                  pins         Look after profiles/pins.yaml
+                  pins         Look after profiles/pins.yaml and the lock of the builder's root
                   schema       Write the JSON schemas that editors use, made from the profile's types
                   test         Run the whole test suite
                   bench        Compare with what one would use instead

@@ -127,7 +127,7 @@ fn equal_releases_have_equal_bytes_whoever_signs_with_the_key() {
     let script = "umask 077; cd \"$1\"; shift; exec \"$@\"";
     again.args(["-c", script, "sh"]).arg(project().join("profiles")).arg(env!("CARGO_BIN_EXE_xtask"));
     again
-        .args(["release", PROFILE, "--offline", "--allow-modified", "--jobs", "1", "--out"])
+        .args(["release", PROFILE, "--host-tools", "--offline", "--allow-modified", "--jobs", "1", "--out"])
         .arg(here.join("out"));
     again.arg("--key").arg(key).env("TZ", "Asia/Tokyo").env("LC_ALL", "C.UTF-8");
     run(&mut again).expect("release again");

@@ -14,11 +14,13 @@ mod last;
 mod leak;
 mod objects;
 mod payload;
+mod root;
 mod run;
 mod schedule;
 mod sources;
 mod tools;
 mod uki;
+mod vendor;
 
 use std::{
     collections::HashMap,

@@ -13,6 +13,7 @@ pub mod memo;
 pub mod probe;
 pub mod qemu;
 pub mod rust_target;
+pub mod toolbox;
 pub mod tools;
 pub mod version;
 

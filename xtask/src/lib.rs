@@ -69,7 +69,7 @@ enum Verb {
     /// From a profile to a machine that runs it
     #[command(subcommand)]
     Provision(verbs::provision::Provision),
-    /// Look after profiles/pins.yaml
+    /// Look after profiles/pins.yaml and the lock of the builder's root
     #[command(subcommand)]
     Pins(verbs::pins::Pins),
     /// Write the JSON schemas that editors use, made from the profile's types

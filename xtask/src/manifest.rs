@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
 use release::manifest::{
-    FORMAT, Input, Manifest, Measurement, Origin, Output, Profile, Step, StepInput, Tool,
+    Builder, FORMAT, Input, Manifest, Measurement, Origin, Output, Profile, Step, StepInput, Tool,
 };
 
 use crate::{
@@ -49,7 +49,8 @@ pub fn manifest(context: &Context, plan: &Plan, outcomes: &Outcomes, spec: &Spec
         format: FORMAT,
         profile: profile(spec)?,
         hermetic: plan.is_hermetic(&spec.name),
-        command: command(&spec.name, plan.is_hermetic(&spec.name)),
+        command: command(plan, &spec.name),
+        builder: builder(plan, outcomes),
         inputs: steps
             .iter()
             .flat_map(|(step, outcome)| inputs(step, outcome))
@@ -64,12 +65,21 @@ pub fn manifest(context: &Context, plan: &Plan, outcomes: &Outcomes, spec: &Spec
 }
 
 /// What anybody types who has nothing but the manifest and the project.
-fn command(profile: &str, is_hermetic: bool) -> Vec<String> {
-    let words: &[&str] = match is_hermetic {
+fn command(plan: &Plan, profile: &str) -> Vec<String> {
+    let words: &[&str] = match plan.is_hermetic(profile) {
         true => &["cargo", "xtask", "verify", profile, "--against", "manifest.json"],
         false => &["cargo", "xtask", "build-image", profile],
     };
     words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+fn builder(plan: &Plan, outcomes: &Outcomes) -> Builder {
+    let mut steps = plan.steps.iter().zip(&outcomes.0);
+    let root = steps.find(|(step, _)| matches!(step.action, Action::UnpackRoot { .. }));
+    match root.and_then(|(_, outcome)| outcome.record.output("tree")) {
+        Some(tree) => Builder::Root { sha256: tree.sha256 },
+        None => Builder::Machine,
+    }
 }
 
 fn measurements(

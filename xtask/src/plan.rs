@@ -19,8 +19,9 @@ use serde::Serialize;
 
 pub use action::{Action, EspFile, InitramfsEntry, InitramfsNode, RustFrom, SourceFrom, Weight};
 pub use key::{KeyParts, key, parameter_changes};
-pub use make::{HostFacts, ProfileInput, RustWay, make, make_boot, make_disk, make_monitor};
+pub use make::{BUILDER, HostFacts, ProfileInput, RustWay, make, make_boot, make_disk, make_monitor};
 pub use show::{Format, Status, show};
+pub use tools::tools_of;
 
 use crate::{
     digest::{Digest, canonical_json},
@@ -73,6 +74,11 @@ impl Plan {
     /// False where a local tree takes part: then equal plans need not give equal bytes.
     pub fn is_hermetic(&self, profile: &str) -> bool {
         self.steps_of(profile).iter().all(|&index| self.steps[index].is_hermetic())
+    }
+
+    /// Whether steps run the programs of a root of their own rather than this machine's.
+    pub fn has_builder(&self) -> bool {
+        self.steps.iter().any(|step| step.inputs.contains_key(BUILDER))
     }
 
     /// The part of the plan that steps accepted by `wanted` need, without artifacts.

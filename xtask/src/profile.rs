@@ -2,6 +2,7 @@
 //!
 //! Files come through the [`Files`] trait; apart from that everything here is values in, values out.
 
+mod builder;
 pub mod device_tree;
 mod explain;
 mod files;
@@ -20,9 +21,12 @@ pub mod types;
 #[cfg(test)]
 mod tests;
 
+pub use builder::Builder;
 pub use explain::{explain, explain_pair};
 pub use files::Project;
-pub use load::{kernel_pins, lint_rules, load, load_all, pair_named, rust_packages, with_kernel};
+pub use load::{
+    builder, builder_file, kernel_pins, lint_rules, load, load_all, locked, pair_named, rust_packages, with_kernel,
+};
 pub use pair::Pair;
 pub use scalar::*;
 pub use schema::schemas;

@@ -60,7 +60,9 @@ pub fn assemble(job: &Job, folder: &Path) -> Result<Bundle> {
     let mut bundle = Writer { folder, sums: Sums::default(), size_bytes: 0 };
     let packing = job.spec.release.packing;
     let artifacts = artifacts(job, packing, &mut bundle)?;
-    let command = ["cargo", "xtask", "release", &job.spec.name].map(str::to_owned).to_vec();
+    let host_tools = (!job.plan.has_builder()).then_some("--host-tools");
+    let words = ["cargo", "xtask", "release", &job.spec.name].into_iter().chain(host_tools);
+    let command: Vec<String> = words.map(str::to_owned).collect();
     let release = ProfileRelease {
         format: FORMAT,
         source: job.source.clone(),

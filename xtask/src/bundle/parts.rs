@@ -129,11 +129,18 @@ fn role(plan: &Plan, number: usize) -> Role {
         step.inputs.values().any(|source| matches!(source, Source::Output { step, .. } if *step == number))
     };
     let mut readers = plan.steps.iter().filter(|step| reads(step));
-    let is_library = |pin: &DebPin| pin.package.as_str().starts_with("libstd-rust");
-    match (&plan.steps[number].action, readers.all(|step| matches!(step.action, Action::UnpackDebs))) {
-        (Action::FetchDeb(pin), true) if !is_library(pin) => Role::BuildTool,
+    let unpacks =
+        |step: &crate::plan::Step| matches!(step.action, Action::UnpackDebs | Action::UnpackRoot { .. });
+    match (&plan.steps[number].action, readers.all(unpacks)) {
+        (Action::FetchDeb(pin), true) if !is_linked(pin.package.as_str()) => Role::BuildTool,
         _ => Role::Contained,
     }
+}
+
+/// Packages of static libraries that go into every program: of Rust, of the C library and of gcc.
+fn is_linked(package: &str) -> bool {
+    ["libstd-rust-web-dev", "libc6-dev"].iter().any(|name| package.starts_with(name))
+        || (package.starts_with("libgcc-") && package.contains("-dev"))
 }
 
 fn tool(subject: &Subject, manifest: &Manifest) -> Part {
@@ -161,7 +168,8 @@ fn tool(subject: &Subject, manifest: &Manifest) -> Part {
 /// The packages of this machine that its tools belong to, where dpkg knows.
 fn packages(context: &Context, subjects: &BTreeSet<&Subject>) -> Result<Vec<Part>> {
     let host = context.tools.host();
-    let Some(dpkg) = host.find("dpkg-query") else { return Ok(Vec::new()) };
+    // With a root of the builder there are none: its packages are downloads.
+    let Some(dpkg) = host.find("dpkg-query").filter(|_| !subjects.is_empty()) else { return Ok(Vec::new()) };
     let mut roles: BTreeMap<PathBuf, Role> = BTreeMap::new();
     for subject in subjects {
         let role = match subject {

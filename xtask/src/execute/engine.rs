@@ -15,12 +15,13 @@ use crate::{
     host::{
         cross_prefix,
         identity::{Subject, kconfig_subjects},
+        toolbox::{self, Access, Place, Toolbox},
     },
     kernel::{
         command::KernelBuild,
         engine::{Ask, Engine, EngineError, Setting},
     },
-    plan::{Action, Plan, Source, Step},
+    plan::{Action, BUILDER, Plan, Source, Step},
     profile::types::Arch,
     store::{Output, StepRecord},
 };
@@ -31,6 +32,8 @@ pub struct KernelTree {
     pub path: PathBuf,
     /// What the store has it as; `None` for a local tree.
     pub stored: Option<Stored>,
+    /// The root whose programs its files ask; `None` for those of this machine.
+    pub builder: Option<(PathBuf, Stored)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +76,9 @@ impl Engines {
         };
         let host = context.tools.host().arch;
         let archs = plan.steps.iter().filter_map(|step| step.action.config_arch());
-        context.tools.require(archs.flat_map(|arch| kconfig_subjects(host, arch)))?;
+        if !plan.has_builder() {
+            context.tools.require(archs.flat_map(|arch| kconfig_subjects(host, arch)))?;
+        }
         let mut wanted: Vec<(KernelTree, Arch)> = Vec::new();
         let mut of_step = BTreeMap::new();
         for (number, step) in plan.steps.iter().enumerate() {
@@ -112,17 +117,29 @@ pub fn kernel_tree<'a>(
     step: &Step,
     made_by: impl Fn(usize) -> Option<(Digest, &'a StepRecord)>,
 ) -> Result<Option<KernelTree>> {
-    let (maker, output) = match &step.inputs["source"] {
-        Source::Output { step, output } => (*step, output),
-        Source::File(path) | Source::Folder(path) | Source::Local(path) => {
-            return Ok(Some(KernelTree { path: context.root.join(path), stored: None }));
-        }
+    let stored = |maker: usize, output: &str| -> Result<Option<(PathBuf, Stored)>> {
+        let Some((key, record)) = made_by(maker) else { return Ok(None) };
+        let name = plan.steps[maker].name.clone();
+        let recorded = record.output(output).with_context(|| format!("step {name} made no {output}"))?;
+        let path = context.store.output_path(&key, output);
+        Ok(Some((path, Stored { step: name, key, output: recorded.clone() })))
     };
-    let Some((key, record)) = made_by(maker) else { return Ok(None) };
-    let name = plan.steps[maker].name.clone();
-    let recorded = record.output(output).with_context(|| format!("step {name} made no {output}"))?;
-    let path = context.store.output_path(&key, output);
-    Ok(Some(KernelTree { path, stored: Some(Stored { step: name, key, output: recorded.clone() }) }))
+    let builder = match step.inputs.get(BUILDER) {
+        Some(Source::Output { step, output }) => match stored(*step, output)? {
+            None => return Ok(None),
+            there => there,
+        },
+        _ => None,
+    };
+    Ok(match &step.inputs["source"] {
+        Source::Output { step, output } => {
+            let there = stored(*step, output)?;
+            there.map(|(path, stored)| KernelTree { path, stored: Some(stored), builder })
+        }
+        Source::File(path) | Source::Folder(path) | Source::Local(path) => {
+            Some(KernelTree { path: context.root.join(path), stored: None, builder })
+        }
+    })
 }
 
 /// Reads the Kconfig files of a tree. The tree is checked first, unless it is known what they are.
@@ -130,7 +147,8 @@ pub fn engine(context: &Context, tree: &KernelTree, arch: Arch) -> Result<Engine
     if let Some(engine) = remembered_engine(context, tree, arch)? {
         return Ok(engine);
     }
-    if let Some(Stored { step, key, output }) = &tree.stored {
+    let builder = tree.builder.as_ref().map(|(_, stored)| stored);
+    for Stored { step, key, output } in tree.stored.iter().chain(builder) {
         context.bring(step, key, output)?;
     }
     let folder = tempfile::tempdir().context("can't make a temporary folder")?;
@@ -163,19 +181,21 @@ fn read(
     folder: &Path,
     ask: Ask,
 ) -> Result<Engine, EngineError> {
-    let host = context.tools.host();
+    let toolbox = toolbox(context, tree, folder).map_err(EngineError::Toolbox)?;
     let build = KernelBuild {
         arch,
-        host: host.arch,
-        source: tree.path.clone(),
-        build: folder.to_path_buf(),
-        search_path: host.path_variable().to_string_lossy().into_owned(),
+        host: toolbox.host().arch,
+        source: toolbox.seen(&tree.path),
+        build: toolbox.seen(folder),
+        search_path: toolbox.path_variable().to_string_lossy().into_owned(),
         jobs: 1,
     };
     let setting = Setting {
         build: &build,
+        source: &tree.path,
+        toolbox: &toolbox,
         tree: tree.stored.as_ref().map(|stored| stored.output.sha256),
-        tools: identities(context, arch),
+        tools: identities(context, tree, arch),
         memory: context.store.memo_dir().join("kconfig"),
         ask,
         cancel: Some(&context.cancelled),
@@ -183,8 +203,22 @@ fn read(
     Engine::read(&setting)
 }
 
+/// Whose programs the commands run, and what those see.
+fn toolbox<'a>(context: &'a Context, tree: &KernelTree, folder: &Path) -> Result<Toolbox<'a>> {
+    let host = context.tools.host();
+    let Some((root, _)) = &tree.builder else { return Ok(Toolbox::Host(host)) };
+    let inside = Path::new(toolbox::INPUTS).join("source");
+    let source = Place { outside: tree.path.clone(), inside, access: Access::Read };
+    let build =
+        Place { outside: folder.to_path_buf(), inside: toolbox::SCRATCH.into(), access: Access::Write };
+    Toolbox::root(host, root, vec![source, build])
+}
+
 /// What the tools are that the commands ask about. One that is missing has no identity: that is an answer, too.
-fn identities(context: &Context, arch: Arch) -> BTreeMap<String, Option<Digest>> {
+fn identities(context: &Context, tree: &KernelTree, arch: Arch) -> BTreeMap<String, Option<Digest>> {
+    if let Some((_, Stored { output, .. })) = &tree.builder {
+        return [(BUILDER.to_owned(), Some(output.sha256))].into();
+    }
     let host = context.tools.host().arch;
     let mut subjects = kconfig_subjects(host, arch);
     // Whether programs can be linked at all is asked as well.

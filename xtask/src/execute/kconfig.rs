@@ -60,7 +60,7 @@ pub fn resolve(job: &Job, all_config: &str, demands: &Demands) -> Result<Vec<(&'
     let folder = kernel::build_folder(job)?;
     let requests = folder.path().join("requests.config");
     fs::write(&requests, all_config).with_context(|| format!("can't write {}", requests.display()))?;
-    let configure = kernel::describe(job, arch, folder.path()).configure(&requests)?;
+    let configure = kernel::describe(job, arch, folder.path()).configure(&job.toolbox.seen(&requests))?;
     let source = job.input("source");
     let engine = beside_make(job, &configure, || {
         let engine = engine(job, arch, Ask::Missing)?;

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use super::{Cancelled, objects::ObjectCounts, run::Job};
 use crate::{
     digest::Digest,
-    host::command::{CommandError, Limits},
+    host::command::{Command, CommandError, Limits},
     kernel::{
         command::{Invocation, KernelBuild},
         image::{self, kernel_image},
@@ -103,14 +103,14 @@ fn install_config(from: &Path, to: &Path) -> Result<()> {
     fs::write(to, wanted).with_context(|| format!("can't write {}", to.display()))
 }
 
+/// By the names that make sees.
 pub fn describe(job: &Job, arch: Arch, build: &Path) -> KernelBuild {
-    let host = job.context.tools.host();
     KernelBuild {
         arch,
-        host: host.arch,
-        source: job.input("source").to_path_buf(),
-        build: build.to_path_buf(),
-        search_path: host.path_variable().to_string_lossy().into_owned(),
+        host: job.toolbox.host().arch,
+        source: job.toolbox.seen(job.input("source")),
+        build: job.toolbox.seen(build),
+        search_path: job.toolbox.path_variable().to_string_lossy().into_owned(),
         jobs: job.context.jobs as u32,
     }
 }
@@ -122,16 +122,12 @@ pub fn make(
     stop: &AtomicBool,
     on_line: Option<&mut dyn FnMut(&str)>,
 ) -> Result<()> {
-    let host = job.context.tools.host();
-    let program = host.find(invocation.program).with_context(|| {
-        format!("{} is not installed\n  hint: `cargo xtask doctor` lists what is missing", invocation.program)
-    })?;
-    let command = crate::host::command::Command::new(program)
+    let command = Command::new(job.toolbox.find(invocation.program)?)
         .args(&invocation.arguments)
         .envs(invocation.environment.iter().map(|(name, value)| (*name, value)));
     let log = job.work.log();
     let limits = Limits { timeout: None, cancel: Some(stop) };
-    let result = command.run(&log, limits, on_line);
+    let result = job.toolbox.enter(command).run(&log, limits, on_line);
     match result {
         Ok(()) => Ok(()),
         Err(CommandError::Cancelled { .. }) => Err(Cancelled.into()),

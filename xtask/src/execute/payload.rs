@@ -1,4 +1,4 @@
-//! VendorCrates, BuildPayload, BuildMonitor, BuildShim and BuildLoader: a program for the guest, static, from the crates its
+//! BuildPayload, BuildMonitor, BuildShim and BuildLoader: a program for the guest, static, from the crates its
 //! lock file names.
 
 use std::{
@@ -19,30 +19,12 @@ use crate::{
         command::{Command, CommandError, Limits},
         cross_prefix,
         identity::Subject,
+        toolbox::Toolbox,
     },
     plan::{RustFrom, Source},
     profile::types::Arch,
     store::OutputKind,
 };
-
-/// Brings the crates that Cargo.lock names, so that the build itself needs no network.
-pub fn vendor(job: &Job) -> Result<Vec<(&'static str, OutputKind)>> {
-    let krate = copy_crate(job)?;
-    let tree = job.out("tree");
-    let mut command =
-        cargo(job)?.args(["vendor", "--quiet", "--locked", "--versioned-dirs", "--manifest-path"]);
-    command = command.arg(krate.join("Cargo.toml")).arg(&tree);
-    if job.context.offline {
-        command = command.env("CARGO_NET_OFFLINE", "true");
-    }
-    run(job, &command).map_err(|error| match job.context.offline {
-        true => error.context("--offline forbids downloading crates, and cargo's own cache lacks some\n  hint: run once without --offline"),
-        false => error,
-    })?;
-    // A crate without dependencies has nothing to vendor, but the output has to be there.
-    fs::create_dir_all(&tree).with_context(|| format!("can't make {}", tree.display()))?;
-    Ok(vec![("tree", OutputKind::Tree)])
-}
 
 pub fn build(
     job: &Job,
@@ -74,7 +56,7 @@ pub fn build_shim(
     let mut outputs =
         compile(job, &Program { arch, package, binary, features: &[], flags: BARE, environment }, rust)?;
     let objcopy = objcopy(job, arch)?;
-    run(job, &objcopy.args(["--output-target=binary", "program", "shim"]))?;
+    run(job, &job.toolbox.enter(objcopy.args(["--output-target=binary", "program", "shim"])))?;
     outputs.push(("shim", OutputKind::File));
     Ok(outputs)
 }
@@ -109,23 +91,21 @@ struct Program<'a> {
 fn compile(job: &Job, program: &Program, rust: &RustFrom) -> Result<Vec<(&'static str, OutputKind)>> {
     let &Program { arch, package, binary, flags, environment, .. } = program;
     let place = Place::of(job)?;
-    let target = match rust {
-        RustFrom::Toolchain { target } | RustFrom::Debian { target } => target.as_str(),
-    };
-    let mut command = cargo(job)?
+    let (RustFrom::Toolchain { target } | RustFrom::Debian { target } | RustFrom::Builder { target }) = rust;
+    let mut command = cargo_inside(job)?
         .args(["build", "--quiet", "--release", "--locked", "--package", package, "--bin", binary])
         .args(["--target", target, "--manifest-path"])
-        .arg(place.krate.join("Cargo.toml"))
+        .arg(job.toolbox.seen(&place.krate.join("Cargo.toml")))
         .arg("--target-dir")
-        .arg(&place.target_dir)
+        .arg(job.toolbox.seen(&place.target_dir))
         .arg(format!("--jobs={}", job.context.jobs));
     command = place.settings(job, command, program, target, rust)?;
     command = command.env("CARGO_ENCODED_RUSTFLAGS", rustflags(job, &place, flags, rust)?);
     for (name, value) in environment {
         command = command.env(name, value);
     }
-    run(job, &command)?;
-    crates::write(job, &place.metadata(job, program, target, rust)?, package)?;
+    run(job, &job.toolbox.enter(command))?;
+    crates::write(job, &job.toolbox.enter(place.metadata(job, program, target, rust)?), package)?;
 
     let program = place.target_dir.join(target).join("release").join(binary);
     split_debug_info(job, arch, &program)?;
@@ -153,7 +133,8 @@ impl Place {
         // A crate without dependencies has nothing vendored.
         if let Some(vendor) = job.inputs.get("vendor") {
             let config = format!(
-                "[source.crates-io]\nreplace-with = \"vendored\"\n[source.vendored]\ndirectory = {vendor:?}\n"
+                "[source.crates-io]\nreplace-with = \"vendored\"\n[source.vendored]\ndirectory = {:?}\n",
+                job.toolbox.seen(vendor)
             );
             let path = cargo_home.join("config.toml");
             fs::write(&path, config).with_context(|| format!("can't write {}", path.display()))?;
@@ -176,6 +157,7 @@ impl Place {
             command = command.arg("--features").arg(program.features.join(","));
         }
         if let Some(cargo_home) = &self.cargo_home {
+            let cargo_home = job.toolbox.seen(cargo_home);
             command = command.env("CARGO_HOME", cargo_home).env("CARGO_NET_OFFLINE", "true");
         }
         toolchain(job, command, program.arch, target, rust)
@@ -183,7 +165,7 @@ impl Place {
 
     /// The command that tells from which crates the program is built.
     fn metadata(&self, job: &Job, program: &Program, target: &str, rust: &RustFrom) -> Result<Command> {
-        let command = cargo(job)?
+        let command = cargo_inside(job)?
             .args([
                 "metadata",
                 "--format-version=1",
@@ -192,13 +174,13 @@ impl Place {
                 target,
                 "--manifest-path",
             ])
-            .arg(self.krate.join("Cargo.toml"));
+            .arg(job.toolbox.seen(&self.krate.join("Cargo.toml")));
         self.settings(job, command, program, target, rust)
     }
 }
 
 /// A copy of the crate in the step's own folder: neither the checkout nor the store is written to.
-fn copy_crate(job: &Job) -> Result<PathBuf> {
+pub fn copy_crate(job: &Job) -> Result<PathBuf> {
     let (from, to) = (job.input("crate"), job.work.scratch().join("crate"));
     for file in folder_files(from)? {
         let target = to.join(file.strip_prefix(from).unwrap_or(&file));
@@ -210,6 +192,7 @@ fn copy_crate(job: &Job) -> Result<PathBuf> {
     Ok(to)
 }
 
+/// Of this machine, with its user's settings and the network.
 pub fn cargo(job: &Job) -> Result<Command> {
     let toolchain = job.context.tools.toolchain()?;
     let host = job.context.tools.host();
@@ -218,9 +201,21 @@ pub fn cargo(job: &Job) -> Result<Command> {
     Ok(command.env("RUSTC", &toolchain.rustc).env("CARGO_TERM_COLOR", "never").directory("/"))
 }
 
+/// That which builds what goes into images.
+fn cargo_inside(job: &Job) -> Result<Command> {
+    let toolbox = &job.toolbox;
+    match toolbox {
+        Toolbox::Host(_) => cargo(job),
+        Toolbox::Root(_) => {
+            let command = toolbox.command(toolbox.find("cargo")?).env("RUSTC", toolbox.find("rustc")?);
+            Ok(command.env("CARGO_TERM_COLOR", "never"))
+        }
+    }
+}
+
 /// Compiler and linker.
 fn toolchain(job: &Job, command: Command, arch: Arch, target: &str, rust: &RustFrom) -> Result<Command> {
-    let host = job.context.tools.host();
+    let host = job.toolbox.host();
     let mut command = command;
     let linker = format!("{}gcc", cross_prefix(host.arch, arch));
     let variable = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace('-', "_"));
@@ -228,10 +223,7 @@ fn toolchain(job: &Job, command: Command, arch: Arch, target: &str, rust: &RustF
     let is_self_contained = target.ends_with("-musl") || target.ends_with("-none");
     let needs_linker = !is_self_contained && host.arch != arch;
     if needs_linker {
-        let linker = host.find(&linker).with_context(|| {
-            format!("{linker} is not installed\n  hint: `cargo xtask doctor` lists what is missing")
-        })?;
-        command = command.env(variable, linker);
+        command = command.env(variable, job.toolbox.find(&linker)?);
     } else if target.ends_with("-musl") {
         // rustup's musl targets bring their own C library; the linker of the toolchain is enough.
         command = command.env(variable, "rust-lld");
@@ -269,13 +261,13 @@ fn rustflags(job: &Job, place: &Place, flags: &[&str], rust: &RustFrom) -> Resul
     let mut flags: Vec<OsString> = flags.iter().map(OsString::from).collect();
     let mut remap = |from: &Path, to: &str| {
         let mut flag = OsString::from("--remap-path-prefix=");
-        flag.push(from);
+        flag.push(job.toolbox.seen(from));
         flag.push("=");
         flag.push(to);
         flags.push(flag);
     };
     // The last match counts, so the general ones come first.
-    if let Some(home) = std::env::home_dir() {
+    if let (Toolbox::Host(_), Some(home)) = (&job.toolbox, std::env::home_dir()) {
         remap(&home, "/home");
     }
     remap(job.work.scratch().as_path(), "/build");
@@ -286,6 +278,7 @@ fn rustflags(job: &Job, place: &Place, flags: &[&str], rust: &RustFrom) -> Resul
     }
     match rust {
         RustFrom::Debian { .. } => remap(job.input("rust"), "/rust"),
+        RustFrom::Builder { .. } => {}
         RustFrom::Toolchain { target } => {
             // With the component rust-src the compiler names the library's sources where they are, without it
             // by the commit that they come from: the latter is the same everywhere.
@@ -309,9 +302,11 @@ fn rustflags(job: &Job, place: &Place, flags: &[&str], rust: &RustFrom) -> Resul
 /// The program for the image without debug information, and that information beside it, linked to it by the build id.
 fn split_debug_info(job: &Job, arch: Arch, program: &Path) -> Result<()> {
     let objcopy = objcopy(job, arch)?;
-    run(job, &objcopy.clone().arg("--only-keep-debug").arg(program).arg("program.debug"))?;
+    let program = job.toolbox.seen(program);
+    let keep = objcopy.clone().arg("--only-keep-debug").arg(&program).arg("program.debug");
+    run(job, &job.toolbox.enter(keep))?;
     let strip = objcopy.args(["--strip-all", "--add-gnu-debuglink=program.debug"]);
-    run(job, &strip.arg(program).arg("program"))?;
+    run(job, &job.toolbox.enter(strip.arg(&program).arg("program")))?;
     if !job.out("program").exists() {
         bail!("objcopy made no program");
     }
@@ -320,10 +315,9 @@ fn split_debug_info(job: &Job, arch: Arch, program: &Path) -> Result<()> {
 
 /// The architecture's own, in the folder of outputs.
 fn objcopy(job: &Job, arch: Arch) -> Result<Command> {
-    let host = job.context.tools.host();
-    let name = format!("{}objcopy", cross_prefix(host.arch, arch));
-    let objcopy = host.find(&name).with_context(|| format!("{name} is not installed"))?;
-    Ok(host.command(&objcopy).directory(job.work.out()))
+    let toolbox = &job.toolbox;
+    let objcopy = toolbox.find(&format!("{}objcopy", cross_prefix(toolbox.host().arch, arch)))?;
+    Ok(toolbox.command(objcopy).directory(toolbox.seen(&job.work.out())))
 }
 
 pub fn run(job: &Job, command: &Command) -> Result<()> {

@@ -11,11 +11,15 @@ use anyhow::{Context as _, Result, bail};
 
 use super::{
     Again, Cancelled, Context, Outcome, device_tree, disk, igvm, initramfs, kconfig, kernel, leak, payload,
-    sources, uki,
+    root, sources, uki, vendor,
 };
 use crate::{
     digest::Digest,
-    plan::{Action, KeyParts, Plan, Source, Step, key},
+    host::{
+        identity::Subject,
+        toolbox::{self, Access, Place, Toolbox},
+    },
+    plan::{Action, BUILDER, KeyParts, Plan, Source, Step, key, tools_of},
     report::{StepProgress, failure},
     store::{Output, OutputKind, StepRecord, WorkDir},
 };
@@ -31,6 +35,8 @@ pub struct Job<'a> {
     pub plan: &'a Plan,
     pub work: &'a WorkDir,
     pub progress: &'a StepProgress,
+    /// Whose programs the step runs.
+    pub toolbox: Toolbox<'a>,
 }
 
 impl Job<'_> {
@@ -198,7 +204,8 @@ fn run(
     progress: &StepProgress,
 ) -> Result<StepRecord> {
     let inputs = inputs(context, plan, step, upstream)?;
-    let job = Job { context, step, inputs, upstream, plan, work, progress };
+    let toolbox = toolbox(context, step, &inputs, work)?;
+    let job = Job { context, step, inputs, upstream, plan, work, progress, toolbox };
     let outputs = dispatch(&job)?;
     let mut record = StepRecord { outputs: Vec::new() };
     for (name, kind) in outputs {
@@ -214,6 +221,31 @@ fn run(
     Ok(record)
 }
 
+/// This machine's programs, or those of the builder's root where the step reads one. There they see what the step
+/// reads, its scratch folder and its outputs, by names that are the same everywhere.
+fn toolbox<'a>(
+    context: &'a Context,
+    step: &Step,
+    inputs: &BTreeMap<String, PathBuf>,
+    work: &WorkDir,
+) -> Result<Toolbox<'a>> {
+    let host = context.tools.host();
+    let Some(tree) = inputs.get(BUILDER) else { return Ok(Toolbox::Host(host)) };
+    let place =
+        |outside: &Path, inside: PathBuf, access| Place { outside: outside.to_path_buf(), inside, access };
+    let read = inputs.iter().filter(|(role, _)| *role != BUILDER);
+    let mut places: Vec<Place> =
+        read.map(|(role, path)| place(path, Path::new(toolbox::INPUTS).join(role), Access::Read)).collect();
+    places.push(place(&work.scratch(), toolbox::SCRATCH.into(), Access::Write));
+    places.push(place(&work.out(), toolbox::OUTPUTS.into(), Access::Write));
+    let toolbox = Toolbox::root(host, tree, places)?;
+    // What a program runs by itself is missed when it does; what the step is known to run, at once.
+    for program in tools_of(&step.action, host.arch).iter().map(Subject::program) {
+        toolbox.find(program)?;
+    }
+    Ok(toolbox)
+}
+
 /// The one place that knows what carries out which action; each returns the names of its outputs.
 fn dispatch(job: &Job) -> Result<Vec<(&'static str, OutputKind)>> {
     match &job.step.action {
@@ -223,6 +255,7 @@ fn dispatch(job: &Job) -> Result<Vec<(&'static str, OutputKind)>> {
         Action::ExtractMember { member } => sources::extract_member(job, member),
         Action::UnpackSource { from, patches } => sources::unpack_source(job, from, patches),
         Action::UnpackDebs => sources::unpack_debs(job),
+        Action::UnpackRoot { links } => root::unpack(job, links),
         Action::ResolveKconfig { arch, vtl, all_config, rules, composed } => {
             let demands = kconfig::Demands { arch: *arch, vtl: *vtl, composed, rules, command_line: None };
             kconfig::resolve(job, all_config, &demands)
@@ -231,7 +264,7 @@ fn dispatch(job: &Job) -> Result<Vec<(&'static str, OutputKind)>> {
         Action::EmitDtb { arch, vtl, described, command_line } => {
             device_tree::emit(job, *arch, *vtl, described, command_line)
         }
-        Action::VendorCrates { .. } => payload::vendor(job),
+        Action::VendorCrates { .. } => vendor::vendor(job),
         Action::BuildPayload { arch, package, binary, features, rust } => {
             payload::build(job, *arch, package, binary, features, rust)
         }

@@ -19,6 +19,9 @@ use crate::{
 /// A store whose entries turn out damaged one after the other is not worth more tries than this.
 const DAMAGE_LIMIT: usize = 8;
 
+/// More downloads at a time than this make none of them faster.
+const LIGHT_LIMIT: usize = 8;
+
 /// How often `recover` is worth a try with this plan: each step may turn out not to be had from elsewhere.
 pub fn tries(plan: &Plan) -> usize {
     plan.steps.len() + DAMAGE_LIMIT
@@ -174,6 +177,8 @@ struct Running {
     started: Vec<bool>,
     /// Cores kept busy now.
     busy: usize,
+    /// Light steps that run now.
+    light: usize,
     exclusive: bool,
     /// Steps that run now.
     count: usize,
@@ -182,7 +187,7 @@ struct Running {
 impl Running {
     fn new(steps: usize, jobs: usize) -> Running {
         let (outcomes, started) = (vec![None; steps], vec![false; steps]);
-        Running { jobs: jobs.max(1), outcomes, started, busy: 0, exclusive: false, count: 0 }
+        Running { jobs: jobs.max(1), outcomes, started, busy: 0, light: 0, exclusive: false, count: 0 }
     }
 
     /// Whether the step waits for nothing but its turn.
@@ -192,7 +197,7 @@ impl Running {
 
     fn may_run(&self, weight: Weight) -> bool {
         match weight {
-            Weight::Light => true,
+            Weight::Light => self.light < LIGHT_LIMIT,
             Weight::OneCore => self.busy < self.jobs && !self.exclusive,
             Weight::AllCores => self.busy == 0,
         }
@@ -202,12 +207,14 @@ impl Running {
         self.started[number] = true;
         self.count += 1;
         self.busy += self.cores(weight);
+        self.light += usize::from(weight == Weight::Light);
         self.exclusive |= weight == Weight::AllCores;
     }
 
     fn end(&mut self, weight: Weight) {
         self.count -= 1;
         self.busy -= self.cores(weight);
+        self.light -= usize::from(weight == Weight::Light);
         self.exclusive &= weight != Weight::AllCores;
     }
 
@@ -326,6 +333,7 @@ mod tests {
             let count = |wanted: Weight| running.iter().filter(|&&number| steps[number].0 == wanted).count();
             assert!(count(OneCore) <= jobs.max(1), "{running:?}");
             assert!(count(AllCores) <= 1, "{running:?}");
+            assert!(count(Light) <= LIGHT_LIMIT, "{running:?}");
             assert!(count(AllCores) == 0 || count(OneCore) == 0, "{running:?}");
             assert_eq!(state.count, running.len());
             if running.is_empty() {
@@ -355,6 +363,8 @@ mod tests {
             (OneCore, &[]),
             (AllCores, &[]),
         ];
+        let many = vec![(Light, &[] as &[usize]); 3 * LIGHT_LIMIT];
+        simulate(&many, 2, |below| below - 1);
         let mut state = 1_u32;
         let mut random = move |below: usize| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

@@ -70,7 +70,12 @@ fn download(
     let step = &job.step.name;
     // Outside the step's own folder, so that a killed download is resumed by the next build.
     let dest = job.context.store.partial_dir().join(sha256);
-    let wanted = Download { what, pin: step.strip_prefix("fetch "), locations, sha256, size, dest: &dest };
+    let pin = step.strip_prefix("fetch ").map(|name| match name.contains(':') {
+        // Of the builder's root.
+        true => "lock".to_owned(),
+        false => format!("update {name}"),
+    });
+    let wanted = Download { what, pin: pin.as_deref(), locations, sha256, size, dest: &dest };
     let progress = |done, total| job.progress.update(done, total, Unit::Bytes);
     let control = Control { cancel: &job.context.cancelled, progress: &progress };
     let downloaded = DOWNLOADER.download(&wanted, &control).map_err(|error| match error {
@@ -249,16 +254,16 @@ fn deb<'a>(pin: &'a DebPin, version: &'a str) -> Deb<'a> {
     }
 }
 
-fn options(strip_top: bool) -> Options {
-    Options { strip_top, mtime: TREE_TIME, limits: Limits::default() }
+pub fn options(strip_top: bool) -> Options {
+    Options { strip_top, mtime: TREE_TIME, merge_usr: false, limits: Limits::default() }
 }
 
-fn control<'a>(job: &'a Job) -> Control<'a> {
+pub fn control<'a>(job: &'a Job) -> Control<'a> {
     Control { cancel: &job.context.cancelled, progress: &|_, _| {} }
 }
 
 /// Whatever an interrupted step says, the reason is that the user wanted to stop.
-fn cancelled_or<E: Into<anyhow::Error>>(job: &Job, error: E) -> anyhow::Error {
+pub fn cancelled_or<E: Into<anyhow::Error>>(job: &Job, error: E) -> anyhow::Error {
     match job.context.cancelled.load(std::sync::atomic::Ordering::Relaxed) {
         true => Cancelled.into(),
         false => error.into(),

@@ -47,6 +47,8 @@ pub struct Options {
     /// Modification time of everything unpacked, seconds since 1970. One time for all means that no file
     /// looks older than what it was made from.
     pub mtime: u64,
+    /// What lies in /bin, /sbin, /lib and so on goes below usr, where it is on every system since those are links.
+    pub merge_usr: bool,
     pub limits: Limits,
 }
 

@@ -28,7 +28,7 @@ pub const UNPINNED_SIZE_LIMIT: u64 = 2 << 30;
 pub struct Download<'a> {
     /// What people call it: package and version, or the file name.
     pub what: &'a str,
-    /// Name of the entry in pins.yaml, if it comes from there.
+    /// What `cargo xtask pins` is to be told to renew it, if it is pinned: `update NAME`.
     pub pin: Option<&'a str>,
     /// Tried in this order.
     pub locations: &'a [Location],

@@ -2,6 +2,7 @@
 //! text of pins.yaml, changing values alone. Downloads no package; the next build does, and checks it.
 
 mod index;
+mod lock;
 mod rewrite;
 mod suite;
 mod time;
@@ -15,6 +16,7 @@ use similar::TextDiff;
 
 use super::{Control, chain, download::Downloader, locations::Sources};
 use index::{Package, find_package};
+pub use lock::{Locked, Wanted};
 pub use rewrite::{Change, rewrite};
 pub use suite::Trust;
 use suite::{Reader, Suite};

@@ -107,7 +107,7 @@ impl<'a> Tree<'a> {
     /// The path without the top folder; `None` for the top folder or the root itself.
     fn strip(&mut self, path: PathBuf) -> Result<Option<PathBuf>, String> {
         if !self.options.strip_top {
-            return Ok(Some(path).filter(|path| *path != Path::new("")));
+            return Ok(Some(self.merged(path)).filter(|path| *path != Path::new("")));
         }
         let mut components = path.components();
         let Some(Component::Normal(top)) = components.next() else { return Ok(None) };
@@ -116,6 +116,17 @@ impl<'a> Tree<'a> {
             return Err(format!("is not below the top folder {expected:?} like those before it"));
         }
         Ok(Some(components.as_path().to_owned()).filter(|path| *path != Path::new("")))
+    }
+
+    fn merged(&self, path: PathBuf) -> PathBuf {
+        let is_moved =
+            |top: &OsStr| ["bin", "lib", "lib32", "lib64", "libx32", "sbin"].iter().any(|name| top == *name);
+        match path.components().next() {
+            Some(Component::Normal(top)) if self.options.merge_usr && is_moved(top) => {
+                Path::new("usr").join(path)
+            }
+            _ => path,
+        }
     }
 
     /// Makes the directory and those above it.

@@ -33,6 +33,8 @@ const QUOTED_LINES: usize = 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
     program: PathBuf,
+    /// What errors call it, where that isn't the program's own name.
+    called: Option<OsString>,
     arguments: Vec<OsString>,
     environment: BTreeMap<OsString, OsString>,
     directory: PathBuf,
@@ -74,6 +76,7 @@ impl Command {
     pub fn new(program: impl Into<PathBuf>) -> Command {
         Command {
             program: program.into(),
+            called: None,
             arguments: Vec::new(),
             environment: BTreeMap::new(),
             directory: PathBuf::from("/"),
@@ -117,6 +120,18 @@ impl Command {
     pub fn directory(mut self, directory: impl Into<PathBuf>) -> Command {
         self.directory = directory.into();
         self
+    }
+
+    /// The same command as `wrapper` runs it, which is told `arguments(working directory)` before it. Errors still name
+    /// the program within.
+    #[must_use]
+    pub fn within(self, wrapper: &Path, arguments: impl FnOnce(&Path) -> Vec<OsString>) -> Command {
+        let mut all = arguments(&self.directory);
+        let called = self.called.or_else(|| self.program.file_name().map(OsStr::to_owned));
+        all.push(self.program.into_os_string());
+        all.extend(self.arguments);
+        let (program, directory) = (wrapper.to_path_buf(), PathBuf::from("/"));
+        Command { program, called, arguments: all, directory, environment: self.environment }
     }
 
     /// Runs to a successful end. Output of both kinds is appended to `log`, after a line with the command;
@@ -256,8 +271,8 @@ impl Command {
     }
 
     fn program_name(&self) -> String {
-        let name = self.program.file_name().unwrap_or(self.program.as_os_str());
-        name.to_string_lossy().into_owned()
+        let own = self.program.file_name().unwrap_or(self.program.as_os_str());
+        self.called.as_deref().unwrap_or(own).to_string_lossy().into_owned()
     }
 }
 

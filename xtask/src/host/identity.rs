@@ -39,6 +39,16 @@ pub enum Subject {
 }
 
 impl Subject {
+    /// The program by whose name it is found.
+    pub fn program(&self) -> &str {
+        match self {
+            Subject::Program(name) | Subject::Compiler(name) => name,
+            Subject::StaticLibrary { compiler } => compiler,
+            Subject::Rust { .. } => "rustc",
+            Subject::Cargo => "cargo",
+        }
+    }
+
     /// What a plan and a manifest call it.
     pub fn name(&self) -> String {
         match self {

@@ -25,6 +25,8 @@ pub enum Purpose {
     Boot(Arch),
     /// Sign releases and check signatures.
     Signatures,
+    /// Build with the programs of a root of their own.
+    Hermetic,
     /// The test suite: peers that judge what we write, and the checkers of our own code.
     Tests,
     /// `cargo xtask bench`: what a user would take instead.
@@ -60,6 +62,8 @@ pub enum Tool {
     LibelfHeader,
     Git,
     OpenSsh,
+    Bubblewrap,
+    Mmdebstrap,
     Node,
     Npm,
     QemuSystem(Arch),
@@ -173,6 +177,7 @@ fn needed_for(host: Arch, purpose: Purpose) -> Vec<Tool> {
         Purpose::StaticGlibc(target) => vec![T::StaticGlibc(target)],
         Purpose::GitSource => vec![T::Git],
         Purpose::Signatures => vec![T::Git, T::OpenSsh],
+        Purpose::Hermetic => vec![T::Bubblewrap],
         Purpose::Boot(target) => vec![T::QemuSystem(target), T::Firmware(target)],
         Purpose::Tests => vec![
             T::Rustfmt,
@@ -196,6 +201,7 @@ fn needed_for(host: Arch, purpose: Purpose) -> Vec<Tool> {
             T::Openssl,
             T::Shellcheck,
             T::Make,
+            T::Mmdebstrap,
         ],
         Purpose::Bench => vec![T::Genimage, T::Make, T::Mdir, T::FsckFat],
     }
@@ -240,6 +246,8 @@ pub fn facts(host: Arch, tool: Tool) -> Facts {
         Tool::Npm => program("npm", "tests install that emulator with it", "npm", "nodejs-npm", "npm"),
         // ssh-keygen has no option that asks for its version; ssh is of the same package.
         Tool::OpenSsh => program("ssh", "its ssh-keygen signs releases and checks signatures", "openssh-client", "openssh-clients", "openssh").since(&[8, 1]).asked(&["-V"]),
+        Tool::Bubblewrap => program("bwrap", "enters the root that hermetic builds run in", "bubblewrap", "bubblewrap", "bubblewrap"),
+        Tool::Mmdebstrap => program("mmdebstrap", "tests build below other releases of Debian with it", "mmdebstrap", "mmdebstrap", "mmdebstrap"),
         Tool::QemuSystem(Arch::X86_64) => program("qemu-system-x86_64", "boots x86_64 images", "qemu-system-x86", "qemu-system-x86-core", "qemu-system-x86").since(&[7, 2]),
         Tool::QemuSystem(Arch::Aarch64) => program("qemu-system-aarch64", "boots aarch64 images", "qemu-system-arm", "qemu-system-aarch64-core", "qemu-system-aarch64").since(&[7, 2]),
         Tool::Firmware(Arch::X86_64) => firmware(Arch::X86_64, "OVMF", "UEFI for x86_64 in QEMU", "ovmf", "edk2-ovmf", "edk2-ovmf"),

@@ -9,7 +9,11 @@ mod machine;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::atomic::AtomicBool};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::atomic::AtomicBool,
+};
 
 use kconfig::{Fill, Graph, Probes as _, Recorder, Rejected, Request, Solution, parse};
 
@@ -19,7 +23,10 @@ use super::{
 };
 use crate::{
     digest::Digest,
-    host::command::{CommandError, Limits},
+    host::{
+        command::{CommandError, Limits},
+        toolbox::Toolbox,
+    },
 };
 use answers::Answers;
 use machine::{Failure, Machine, Tree};
@@ -28,6 +35,10 @@ use machine::{Failure, Machine, Tree};
 pub struct Setting<'a> {
     /// How make is called. Commands run in its build directory, which has to be there.
     pub build: &'a KernelBuild,
+    /// The source tree, by the name that this process has for it.
+    pub source: &'a Path,
+    /// Whose programs the commands run.
+    pub toolbox: &'a Toolbox<'a>,
     /// Digest of the source tree's content; `None` for a tree that may change at any time.
     pub tree: Option<Digest>,
     /// What the programs are that the commands run.
@@ -67,6 +78,9 @@ pub enum EngineError {
         "this tool can't read the kernel's Kconfig files:\n{0}\n  hint: `cargo xtask config check --with-conf` has the kernel's own conf decide"
     )]
     Rejected(#[from] Rejected),
+    /// The root whose programs are to be asked can't be entered.
+    #[error(transparent)]
+    Toolbox(anyhow::Error),
     /// An answer is missing, or was given for other files, and commands may not be run.
     #[error("the tools have not been asked yet what this kernel's Kconfig files want to know of them")]
     NotRemembered,
@@ -75,7 +89,7 @@ pub enum EngineError {
 impl Engine {
     pub fn read(setting: &Setting) -> Result<Engine, EngineError> {
         let source = &setting.build.source;
-        let tree = Tree::new(source);
+        let tree = Tree::new(setting.source, source);
         let makefile = tree.makefile();
         let of_tree = environment::of_tree(source, &makefile)?;
         let mut answers = Answers::load(setting, &of_tree);
@@ -88,7 +102,7 @@ impl Engine {
         };
         let limits = Limits { timeout: None, cancel: setting.cancel };
         let may_run = setting.ask != Ask::Nothing;
-        let machine = Machine::new(setting.build, of_tree, limits, may_run);
+        let machine = Machine::new(setting, of_tree, limits, may_run);
         let mut probes = Recorder::with_answers(machine, known);
         for variable in environment::ASKED {
             let command = environment::question(variable, probes.inner().variables());

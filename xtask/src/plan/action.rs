@@ -28,6 +28,8 @@ pub enum Action {
     UnpackSource { from: SourceFrom, patches: Vec<String> },
     /// Unpacks several packages over each other. `package-NN` → `tree`
     UnpackDebs,
+    /// Unpacks the packages of the builder's root over each other, and makes these links. `package-NNN` → `tree`
+    UnpackRoot { links: BTreeMap<String, String> },
     /// Resolves fragments with the kernel's own conf and proves that they survived and that no rule is broken.
     /// `source` → `kernel.config`
     ResolveKconfig {
@@ -93,6 +95,8 @@ pub enum RustFrom {
     Toolchain { target: String },
     /// Debian's packages, unpacked: input `rust`.
     Debian { target: String },
+    /// That of the builder's root.
+    Builder { target: String },
 }
 
 /// One entry of an initramfs; the map's key is its absolute path.
@@ -140,6 +144,7 @@ impl Action {
             Action::ExtractMember { .. } => "extract-member",
             Action::UnpackSource { .. } => "unpack-source",
             Action::UnpackDebs => "unpack-debs",
+            Action::UnpackRoot { .. } => "unpack-root",
             Action::ResolveKconfig { .. } => "resolve-kconfig",
             Action::BuildKernel { .. } => "build-kernel",
             Action::EmitDtb { .. } => "emit-dtb",
@@ -179,8 +184,10 @@ impl Action {
             }
             Action::FetchDeb(_) | Action::FetchUrl { .. } | Action::FetchGit { .. } => (1, ""),
             Action::ExtractMember { .. } | Action::UnpackSource { .. } | Action::UnpackDebs => (1, ""),
+            Action::UnpackRoot { .. } => (1, ""),
             Action::ResolveKconfig { .. } | Action::BuildKernel { .. } => (1, ""),
-            Action::VendorCrates { .. } | Action::BuildShim { .. } => (1, ""),
+            Action::BuildShim { .. } => (1, ""),
+            Action::VendorCrates { .. } => (2, ""),
             Action::BuildPayload { .. } | Action::BuildMonitor { .. } => (2, ""),
             Action::BuildLoader { .. } => (1, env!("VTLFORGE_IMAGE_CODE")),
             Action::EmitDtb { .. } => (2, env!("VTLFORGE_FDT_CODE")),
@@ -192,6 +199,34 @@ impl Action {
             | Action::PackQcow2 { .. } => (1, env!("VTLFORGE_IMAGE_CODE")),
         };
         format!("{number}{}{code}", if code.is_empty() { "" } else { " " })
+    }
+
+    /// Whether the step runs programs that decide what it makes: those of the builder's root, if there is one.
+    pub fn runs_tools(&self) -> bool {
+        match self {
+            Action::ResolveKconfig { .. }
+            | Action::BuildKernel { .. }
+            | Action::BuildPayload { .. }
+            | Action::BuildMonitor { .. }
+            | Action::BuildShim { .. }
+            | Action::BuildLoader { .. } => true,
+            Action::FetchDeb(_)
+            | Action::FetchUrl { .. }
+            | Action::FetchGit { .. }
+            | Action::ExtractMember { .. }
+            | Action::UnpackSource { .. }
+            | Action::UnpackDebs
+            | Action::UnpackRoot { .. }
+            | Action::EmitDtb { .. }
+            | Action::VendorCrates { .. }
+            | Action::PackInitramfs { .. }
+            | Action::BuildUki { .. }
+            | Action::PackIgvm { .. }
+            | Action::PackDisk { .. }
+            | Action::PackVhd { .. }
+            | Action::PackVhdx { .. }
+            | Action::PackQcow2 { .. } => false,
+        }
     }
 
     /// How much of the machine the step wants while it runs.
@@ -211,6 +246,7 @@ impl Action {
             | Action::PackQcow2 { .. } => Weight::Light,
             Action::UnpackSource { .. }
             | Action::UnpackDebs
+            | Action::UnpackRoot { .. }
             | Action::ResolveKconfig { .. }
             | Action::BuildPayload { .. }
             | Action::BuildMonitor { .. }
@@ -224,7 +260,7 @@ impl Action {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weight {
-    /// Over in a moment, or waiting for others most of the time: always welcome.
+    /// Over in a moment, or waiting for others most of the time: welcome beside anything.
     Light,
     OneCore,
     /// Runs as many jobs as it is given; nothing but light steps beside it.

@@ -11,7 +11,7 @@ use crate::{
     digest::canonical_json,
     kernel::Composed,
     profile::{
-        FileMode, Name, device_tree,
+        Builder, FileMode, Name, device_tree,
         spec::Spec,
         types::{Arch, DebPin, DiskFormat, Firmware, IgvmEntry, IgvmPolicy, Pin, Recipe},
     },
@@ -32,6 +32,8 @@ pub struct HostFacts {
     pub rust: BTreeMap<Arch, RustWay>,
     /// The same for programs that have no system below.
     pub bare: BTreeMap<Arch, RustWay>,
+    /// The root whose programs are run; those of this machine where there is none.
+    pub builder: Option<Builder>,
 }
 
 #[derive(Clone, Debug)]
@@ -43,6 +45,10 @@ pub enum RustWay {
     Debian {
         target: String,
         packages: Vec<(String, DebPin)>,
+    },
+    /// The builder's root has it.
+    Builder {
+        target: String,
     },
 }
 
@@ -95,6 +101,9 @@ struct Maker<'a> {
 }
 
 type Inputs = BTreeMap<String, Source>;
+
+/// The role of the builder's root.
+pub const BUILDER: &str = "builder";
 
 // Permissions where a recipe names none.
 const PROGRAM: FileMode = FileMode(0o755);
@@ -363,6 +372,17 @@ impl Maker<'_> {
         self.artifact(spec, file, step, file);
     }
 
+    /// The root whose programs are run.
+    fn root(&mut self, builder: &Builder) -> usize {
+        let mut packages = Inputs::new();
+        for (number, pin) in builder.packages.iter().enumerate() {
+            let name = format!("fetch {}:{}", pin.package, pin.architecture.name());
+            let fetched = self.step(name, Action::FetchDeb(pin.clone()), Inputs::new());
+            packages.insert(format!("package-{number:03}"), output(fetched, "file"));
+        }
+        self.step("builder's root".to_string(), Action::UnpackRoot { links: builder.links.clone() }, packages)
+    }
+
     fn artifact(&mut self, spec: &Spec, name: &str, step: usize, output: &str) {
         self.plan.artifacts.push(Artifact {
             profile: spec.name.clone(),
@@ -373,13 +393,17 @@ impl Maker<'_> {
     }
 
     /// Number of the step with this action and these inputs; equal ones are one.
-    fn step(&mut self, name: String, action: Action, inputs: Inputs) -> usize {
+    fn step(&mut self, name: String, action: Action, mut inputs: Inputs) -> usize {
+        let builder = self.host.builder.as_ref().filter(|_| action.runs_tools());
+        if let Some(builder) = builder {
+            inputs.insert(BUILDER.to_string(), output(self.root(builder), "tree"));
+        }
         let identity = canonical_json(&(&action, &inputs));
         if let Some(&known) = self.known.get(&identity) {
             return known;
         }
         let number = self.plan.steps.len();
-        let tools = tools_of(&action, self.host.arch);
+        let tools = if builder.is_some() { Vec::new() } else { tools_of(&action, self.host.arch) };
         let name = self.unique(name);
         self.plan.steps.push(Step { name, action, inputs, tools });
         self.known.insert(identity, number);

@@ -63,12 +63,18 @@ fn human(plan: &Plan, statuses: &[Status]) -> String {
     text
 }
 
+/// The builder's root waits for more than a hundred packages.
+const SHOWN_NAMES: usize = 8;
+
 fn waits_for(plan: &Plan, step: &Step, statuses: &[Status]) -> String {
     let missing = step.upstream().filter(|&number| !matches!(statuses[number], Status::Reuse { .. }));
     let mut names: Vec<_> = missing.map(|number| plan.steps[number].name.as_str()).collect();
     names.sort();
     names.dedup();
-    format!("depends on {}", names.join(", "))
+    let more = names.len().saturating_sub(SHOWN_NAMES);
+    let and_more = if more > 1 { format!(" and {more} more") } else { String::new() };
+    names.truncate(if more > 1 { SHOWN_NAMES } else { names.len() });
+    format!("depends on {}{and_more}", names.join(", "))
 }
 
 fn machine(plan: &Plan, statuses: &[Status]) -> String {

@@ -17,7 +17,7 @@ use crate::{
     digest::Digest,
     kernel::compose::compose_sources,
     profile::{
-        self, Arch,
+        self, Arch, Builder,
         types::{DiskFormat, Firmware, IgvmEntry},
     },
 };
@@ -69,7 +69,7 @@ fn inputs(tree: &Tree, names: &[&str]) -> (Vec<ProfileInput>, HostFacts) {
         (Arch::X86_64, RustWay::Toolchain { target: "x86_64-unknown-linux-gnu".into() }),
         (Arch::Aarch64, RustWay::Debian { target: "aarch64-unknown-linux-gnu".into(), packages }),
     ];
-    (profiles, HostFacts { arch: Arch::X86_64, rust: rust.clone().into(), bare: rust.into() })
+    (profiles, HostFacts { arch: Arch::X86_64, rust: rust.clone().into(), bare: rust.into(), builder: None })
 }
 
 fn json(plan: &Plan) -> String {
@@ -153,7 +153,10 @@ fn roles_are_inputs(step: &Step) {
 fn outputs(action: &Action) -> &'static [&'static str] {
     match action {
         Action::FetchDeb(_) | Action::FetchUrl { .. } | Action::ExtractMember { .. } => &["file"],
-        Action::FetchGit { .. } | Action::UnpackSource { .. } | Action::UnpackDebs => &["tree"],
+        Action::FetchGit { .. }
+        | Action::UnpackSource { .. }
+        | Action::UnpackDebs
+        | Action::UnpackRoot { .. } => &["tree"],
         Action::VendorCrates { .. } => &["tree"],
         Action::ResolveKconfig { .. } => &["kernel.config"],
         Action::BuildKernel { .. } => &["kernel", "vmlinux", "System.map", "release"],
@@ -404,4 +407,28 @@ fn a_profile_planned_alone_has_the_steps_that_it_has_among_others() {
         let among: BTreeSet<Digest> = whole.steps_of(name).into_iter().map(|step| identities[step]).collect();
         assert_eq!(alone.identities().into_iter().collect::<BTreeSet<_>>(), among, "{name}");
     }
+}
+
+/// With a root for the builder, every step that runs programs reads it, and no program of this machine is in any key.
+#[test]
+fn a_hermetic_plan_names_no_tool_of_the_machine() {
+    let (profiles, mut host) = inputs(&own(), &["x86_64-vtl2", "aarch64-vtl0"]);
+    let pin = profiles[0].spec.kernel.pin.as_ref().unwrap().deb.clone();
+    let links = [("usr/bin/cc".to_string(), "gcc".to_string())].into();
+    host.builder = Some(Builder { arch: Arch::X86_64, packages: vec![pin], links });
+    let way = |arch: Arch| (arch, RustWay::Builder { target: format!("{}-unknown-linux-gnu", arch.name()) });
+    host.rust = [way(Arch::X86_64), way(Arch::Aarch64)].into();
+    host.bare = host.rust.clone();
+    let plan = make(&profiles, &host);
+    assert!(plan.has_builder());
+    let root = plan.steps.iter().position(|step| matches!(step.action, Action::UnpackRoot { .. })).unwrap();
+    for step in &plan.steps {
+        assert_eq!(step.tools, [], "{}", step.name);
+        let reads =
+            step.inputs.get(BUILDER) == Some(&Source::Output { step: root, output: "tree".to_string() });
+        assert_eq!(reads, step.action.runs_tools(), "{}", step.name);
+        assert!(!matches!(step.action, Action::UnpackDebs), "the root has a compiler of its own");
+    }
+    let roots = plan.steps.iter().filter(|step| matches!(step.action, Action::UnpackRoot { .. }));
+    assert_eq!(roots.count(), 1);
 }

@@ -9,6 +9,8 @@ use crate::{
     profile::types::Arch,
 };
 
+/// Of this machine, where there is no root for the builder, which is an input by digest.
+///
 /// Downloads and what is unpacked from them are known by content: the programs that bring them don't matter.
 pub fn tools_of(action: &Action, host: Arch) -> Vec<Subject> {
     match action {
@@ -17,7 +19,7 @@ pub fn tools_of(action: &Action, host: Arch) -> Vec<Subject> {
             let own_compiler = match rust {
                 RustFrom::Toolchain { target } => Some(target.as_str()),
                 // That one is an input, by digest.
-                RustFrom::Debian { .. } => None,
+                RustFrom::Debian { .. } | RustFrom::Builder { .. } => None,
             };
             let mut subjects = payload_subjects(host, *arch, own_compiler);
             subjects.push(Subject::Program(format!("{}objcopy", cross_prefix(host, *arch))));
@@ -30,14 +32,13 @@ pub fn tools_of(action: &Action, host: Arch) -> Vec<Subject> {
             match rust {
                 RustFrom::Toolchain { target } => subjects.push(Subject::Rust { target: target.clone() }),
                 // That one is an input, by digest.
-                RustFrom::Debian { .. } => {}
+                RustFrom::Debian { .. } | RustFrom::Builder { .. } => {}
             }
             // It drives the linker; nothing of a C library gets in.
             subjects.push(Subject::Compiler(format!("{}gcc", cross_prefix(host, *arch))));
             subjects.push(Subject::Program(format!("{}objcopy", cross_prefix(host, *arch))));
             subjects
         }
-        Action::VendorCrates { .. } => vec![Subject::Cargo],
         // The program that writes it is known by its source.
         Action::PackIgvm { .. } => Vec::new(),
         Action::FetchDeb(_)
@@ -46,6 +47,8 @@ pub fn tools_of(action: &Action, host: Arch) -> Vec<Subject> {
         | Action::ExtractMember { .. }
         | Action::UnpackSource { .. }
         | Action::UnpackDebs
+        | Action::UnpackRoot { .. }
+        | Action::VendorCrates { .. }
         | Action::EmitDtb { .. }
         | Action::PackInitramfs { .. }
         | Action::BuildUki { .. }

@@ -9,6 +9,7 @@ use std::{
 use document::{Node, Origin, Problem, Problems, Shape, did_you_mean, list};
 
 use super::{
+    builder::{self, BUILDER, Builder, BuilderFile, BuilderLock, LOCK, LoadedBuilder},
     files::Files,
     layers,
     pair::{self, Pair},
@@ -33,6 +34,8 @@ const RULES: &str = "configs/rules.yaml";
 pub(super) static PROFILE_SHAPE: LazyLock<Shape> = LazyLock::new(Shape::of::<Profile>);
 static PINS_SHAPE: LazyLock<Shape> = LazyLock::new(Shape::of::<Pins>);
 static RECIPE_SHAPE: LazyLock<Shape> = LazyLock::new(Shape::of::<Recipe>);
+static BUILDER_SHAPE: LazyLock<Shape> = LazyLock::new(Shape::of::<BuilderFile>);
+static LOCK_SHAPE: LazyLock<Shape> = LazyLock::new(Shape::of::<BuilderLock>);
 static RULES_SHAPE: LazyLock<Shape> = LazyLock::new(Shape::of::<RulesFile>);
 
 /// Makes the shapes of pins, recipes and rules beside whatever the caller does first: a build that finds nothing to do
@@ -133,6 +136,33 @@ pub fn rust_packages(files: &dyn Files) -> Result<Vec<(String, DebPin)>, Problem
     let pinned = |name: &Name| Some((name.to_string(), pins.as_ref()?.pins.get(name)?.deb.clone()));
     let packages = pins.iter().flat_map(|pins| &pins.rust_for_aarch64).filter_map(pinned).collect();
     loader.report(packages)
+}
+
+/// The root in which releases are built, as its lock has it.
+pub fn builder(files: &dyn Files) -> Result<Builder, Problems> {
+    let mut loader = Loader::new(files);
+    let builder = loader.builder();
+    match loader.report(builder)? {
+        Some(builder) => Ok(builder),
+        None => unreachable!("a builder that can't be used has a reason"),
+    }
+}
+
+/// What is wanted in that root, whatever the lock says.
+pub fn builder_file(files: &dyn Files) -> Result<BuilderFile, Problems> {
+    let mut loader = Loader::new(files);
+    let file = loader.of_builder(BUILDER, &BUILDER_SHAPE);
+    match loader.report(file)? {
+        Some((_, file)) => Ok(file),
+        None => unreachable!("a file that can't be used has a reason"),
+    }
+}
+
+/// The packages that the lock has now; none if it can't be used.
+pub fn locked(files: &dyn Files) -> Vec<DebPin> {
+    let mut loader = Loader::new(files);
+    let lock = loader.of_builder::<BuilderLock>(LOCK, &LOCK_SHAPE);
+    lock.map(|(_, lock)| lock.locked).unwrap_or_default()
 }
 
 /// The rules over kernel configurations that configs/rules.yaml has.
@@ -312,6 +342,30 @@ impl<'a> Loader<'a> {
         Some(loaded)
     }
 
+    /// The root in which releases are built; None if it can't be used.
+    fn builder(&mut self) -> Option<Builder> {
+        let file = self.of_builder::<BuilderFile>(BUILDER, &BUILDER_SHAPE);
+        let lock = self.of_builder::<BuilderLock>(LOCK, &LOCK_SHAPE);
+        let ((file_node, file), (lock_node, lock)) = (file?, lock?);
+        builder::check(&LoadedBuilder { file, file_node, lock, lock_node }, &mut self.problems)
+    }
+
+    /// One of the two files that say what is in it.
+    fn of_builder<T: serde::de::DeserializeOwned>(&mut self, path: &str, shape: &Shape) -> Option<(Node, T)> {
+        if !self.files.is_file(path) {
+            let message = "the file is missing; it says what is in the root in which releases are built";
+            let problem = Problem::new(Origin::file(&path.into()), message);
+            self.problems.push(match path {
+                LOCK => problem.hint("`cargo xtask pins lock` makes it"),
+                _ => problem,
+            });
+            return None;
+        }
+        let document = self.document(path, shape).filter(|document| document.clean)?;
+        let typed = self.typed(&document.node)?;
+        Some((document.node, typed))
+    }
+
     /// The rules over kernel configurations; None if they can't be used.
     pub fn rules(&mut self) -> Option<Rc<Rules>> {
         if self.rules.is_none() {
@@ -360,7 +414,7 @@ impl<'a> Loader<'a> {
 
     pub fn profile_names(&mut self) -> Vec<String> {
         let mut names = self.yaml_names(PROFILES);
-        names.retain(|name| name != "pins");
+        names.retain(|name| !["pins", "builder", "builder.lock"].contains(&name.as_str()));
         names
     }
 

@@ -6,7 +6,7 @@ use document::{Node, Origin, Problem, Problems};
 
 use super::{
     scalar::Name,
-    types::{DebArch, Pin},
+    types::{DebArch, DebPin, Pin},
 };
 
 /// profiles/pins.yaml with the places of its values.
@@ -39,7 +39,8 @@ pub(super) fn check(pins: &LoadedPins, problems: &mut Problems) {
         }
     }
     for (name, pin) in &pins.pins {
-        check_file_name(pins, name, pin, problems);
+        let at = |key: &str| pins.origin(name, &format!("deb.{key}"));
+        check_file_name(&format!("the pin `{name}`"), &pin.deb, at, problems);
         if pin.linux.is_some() && pin.member.is_none() {
             let message =
                 format!("the pin `{name}` is a kernel source, and doesn't say where in the package that is");
@@ -51,18 +52,21 @@ pub(super) fn check(pins: &LoadedPins, problems: &mut Problems) {
 }
 
 /// The file's name repeats package, version and architecture (Debian Policy 5.6.12: without the epoch). A pin
-/// in which only one of the two was changed is the usual slip.
-fn check_file_name(pins: &LoadedPins, name: &Name, pin: &Pin, problems: &mut Problems) {
-    let deb = &pin.deb;
+/// in which only one of the two was changed is the usual slip. `at` says where a value of the pin stands.
+pub(super) fn check_file_name(
+    what: &str,
+    deb: &DebPin,
+    at: impl Fn(&str) -> Origin,
+    problems: &mut Problems,
+) {
     let version = deb.version.as_str();
     let version = version.split_once(':').map_or(version, |(_, version)| version);
     let wanted = format!("{}_{version}_{}.deb", deb.package, deb.architecture.name());
     let found = deb.pool.as_str().rsplit('/').next().unwrap_or_default();
     if found != wanted {
-        let message =
-            format!("the pin `{name}` contradicts itself: its package is in `{wanted}`, not in `{found}`");
-        let problem = Problem::new(pins.origin(name, "deb.pool"), message);
-        let problem = problem.related(pins.origin(name, "deb.version"), "the version is set here");
+        let message = format!("{what} contradicts itself: its package is in `{wanted}`, not in `{found}`");
+        let problem = Problem::new(at("pool"), message);
+        let problem = problem.related(at("version"), "the version is set here");
         problems.push(problem.hint("correct `pool`, or `package`, `version` and `architecture`"));
     }
 }

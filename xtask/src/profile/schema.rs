@@ -4,13 +4,18 @@
 use document::json_schema;
 use schemars::JsonSchema;
 
-use super::types::{Pins, Profile, Recipe};
+use super::{
+    builder::{BuilderFile, BuilderLock},
+    types::{Pins, Profile, Recipe},
+};
 use crate::kernel::lint::RulesFile;
 
 /// Path relative to the project and content of each schema file.
 pub fn schemas() -> Vec<(&'static str, String)> {
     vec![
         ("docs/manifest.schema.json", release::manifest::schema()),
+        ("profiles/schema/builder.lock.schema.json", text::<BuilderLock>()),
+        ("profiles/schema/builder.schema.json", text::<BuilderFile>()),
         ("profiles/schema/pins.schema.json", text::<Pins>()),
         ("profiles/schema/profile.schema.json", text::<Profile>()),
         ("profiles/schema/recipe.schema.json", text::<Recipe>()),

@@ -3,6 +3,7 @@
 //! A good tree, changed in one place, is a bad one: each case shows the change and the whole report it gets.
 
 mod bad_arm_machines;
+mod bad_builder;
 mod bad_documents;
 mod bad_layers;
 mod bad_lint_rules;

@@ -39,7 +39,7 @@ pub struct Place {
 }
 
 impl Place {
-    pub fn new(context: &Context, perturbation: &mut Perturbation) -> Result<Place> {
+    pub fn new(context: &Context, perturbation: &mut Perturbation, hermetic: bool) -> Result<Place> {
         let work = context.store.work_dir("verify")?;
         let real = work.scratch().join("real");
         for folder in ["project", "store/v1/steps", "home", "tmp"] {
@@ -47,10 +47,14 @@ impl Place {
             fs::create_dir_all(&path).with_context(|| format!("can't make {}", path.display()))?;
         }
         copy_project(&context.root, &real.join("project"), &context.store.root().join(".."))?;
-        let elsewhere = match make_library(context, perturbation, &real) {
+        let library = match hermetic {
+            true => Err("programs in the builder's root don't load the library for it".to_owned()),
+            false => make_library(context, perturbation, &real)
+                .map_err(|error| format!("the library for it can't be made: {error:#}")),
+        };
+        let elsewhere = match library {
             Ok(library) => Some(library),
-            Err(error) => {
-                let why = format!("the library for it can't be made: {error:#}");
+            Err(why) => {
                 perturbation.leave_out(Aspect::Clock, &why);
                 perturbation.leave_out(Aspect::DirectoryOrder, &why);
                 None

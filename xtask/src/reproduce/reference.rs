@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use release::{
     bundle::{self, MANIFEST, RELEASE, Release},
-    manifest::{self, Manifest, Origin, Output, Tool},
+    manifest::{self, Builder, Manifest, Origin, Output, Tool},
 };
 
 use super::judge::Made;
@@ -59,6 +59,11 @@ impl Reference {
             manifest,
             source: release.map(|release| release.source().clone()),
         })
+    }
+
+    /// Whether it was built with pinned programs in a root of their own.
+    pub fn is_of_root(&self) -> bool {
+        matches!(self.manifest.builder, Builder::Root { .. })
     }
 
     /// What it says that a step made; None for a step that it doesn't have.

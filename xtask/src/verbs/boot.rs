@@ -33,7 +33,7 @@ use crate::{
         verdict,
     },
     execute::{self, Outcomes},
-    host::qemu,
+    host::{qemu, rust_target::native_target},
     plan::{self, Action, Plan, RustWay},
     profile::{Arch, ByteSize, Project, types::Vtl},
     report::{Event, Reporter, failure},
@@ -367,7 +367,10 @@ fn command_line(arguments: &Boot, of_profile: &str) -> Result<String> {
 }
 
 fn monitor_rust(session: &Session, arch: Arch) -> Result<RustWay> {
-    bare_rust(&Project::find()?, arch, &session.context.tools)
+    match &session.host.builder {
+        Some(_) => Ok(RustWay::Builder { target: native_target(arch) }),
+        None => bare_rust(&Project::find()?, arch, &session.context.tools),
+    }
 }
 
 fn size(path: &Path) -> Result<u64> {

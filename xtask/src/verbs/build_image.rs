@@ -20,6 +20,9 @@ use crate::{
 pub struct BuildImage {
     #[command(flatten)]
     pub selection: Selection,
+    /// Only this step and what it needs, into the store; may be repeated. Nothing is written elsewhere
+    #[arg(long = "step", value_name = "NAME", conflicts_with = "out")]
+    pub steps: Vec<String>,
     /// Install what this machine lacks before building (Debian, Ubuntu)
     #[arg(long)]
     pub install_deps: bool,
@@ -46,12 +49,24 @@ pub fn run(arguments: &BuildImage) -> Result<()> {
 
 fn build(arguments: &BuildImage, reporter: Arc<Reporter>) -> Result<()> {
     let store = session::store_dir(&arguments.options)?;
-    purposes::ensure(&arguments.selection, false, arguments.install_deps, store, &reporter)?;
+    purposes::ensure(
+        &arguments.selection,
+        false,
+        arguments.install_deps,
+        arguments.options.hermetic,
+        store,
+        &reporter,
+    )?;
     let mut session =
         Session::open(&arguments.selection, &arguments.options, Access::Build, reporter.clone())?;
     let Context { offline, tools, .. } = &session.context;
     session.context.remote = arguments.remote.open(*offline, tools, &reporter)?;
     crate::signals::cancel_on_interrupt(&session.context.cancelled)?;
+    if !arguments.steps.is_empty() {
+        session.plan = session.needed_for(&arguments.steps)?;
+        let outcomes = session.build(|_, _| Ok(()))?;
+        return finish(&reporter, &outcomes);
+    }
     let out = match &arguments.out {
         Some(out) => std::path::absolute(out)?,
         None => session.context.root.join("out"),

@@ -42,8 +42,8 @@ pub fn run(arguments: &Doctor) -> anyhow::Result<ExitCode> {
     let selection = Selection { profiles: arguments.profiles.clone(), all };
     let store = session::store_dir(&SessionOptions::default())?;
     let mut memo = Memo::load(&store.join("v1/memo/tools"), Trust::TimeStamps);
-    let static_glibc = purposes::static_glibc(&host, &mut memo)?;
-    let mut wanted = purposes::of_profiles(&session::specs(&project, &selection)?, &static_glibc);
+    let tools = purposes::Wanted::OfMachine { static_glibc: purposes::static_glibc(&host, &mut memo)? };
+    let mut wanted = purposes::of_profiles(&session::specs(&project, &selection)?, &tools);
     if all {
         wanted.extend(purposes::of_tests());
     }

@@ -22,13 +22,28 @@ use crate::{
     report::Reporter,
 };
 
+/// With which tools is built.
+pub enum Wanted {
+    /// With those of this machine; for these architectures, the payload is linked with glibc.
+    OfMachine { static_glibc: Vec<Arch> },
+    /// With those of the builder's root.
+    Root,
+}
+
 /// What building these profiles needs.
-pub fn of_profiles(specs: &[Spec], static_glibc: &[Arch]) -> Vec<Purpose> {
+///
+/// A hermetic build brings its own tools, whatever this machine has.
+pub fn of_profiles(specs: &[Spec], tools: &Wanted) -> Vec<Purpose> {
     let mut purposes = Vec::new();
     for spec in specs {
-        purposes.extend([Purpose::Kernel(spec.arch), Purpose::Payload(spec.arch)]);
-        if static_glibc.contains(&spec.arch) {
-            purposes.push(Purpose::StaticGlibc(spec.arch));
+        match tools {
+            Wanted::Root => purposes.push(Purpose::Hermetic),
+            Wanted::OfMachine { static_glibc } => {
+                purposes.extend([Purpose::Kernel(spec.arch), Purpose::Payload(spec.arch)]);
+                if static_glibc.contains(&spec.arch) {
+                    purposes.push(Purpose::StaticGlibc(spec.arch));
+                }
+            }
         }
         let has_git_recipe = spec.payload.recipes.iter().any(|(_, recipe)| {
             matches!(recipe.cargo.as_ref().and_then(|cargo| cargo.source.as_ref()), Some(CargoSource::Git(_)))
@@ -50,6 +65,7 @@ pub fn of_tests() -> Vec<Purpose> {
         Purpose::Boot(Arch::Aarch64),
         Purpose::GitSource,
         Purpose::Signatures,
+        Purpose::Hermetic,
         Purpose::Tests,
         Purpose::Bench,
     ]
@@ -60,6 +76,7 @@ pub fn ensure(
     selection: &Selection,
     with_tests: bool,
     install: bool,
+    hermetic: bool,
     store: PathBuf,
     reporter: &Reporter,
 ) -> Result<()> {
@@ -74,14 +91,19 @@ pub fn ensure(
     let mut say = |line: &str| reporter.note(line);
     let mut memo = Memo::load(&store.join("v1/memo/tools"), Trust::TimeStamps);
     let mut purposes = Vec::new();
-    if specs.iter().any(|spec| spec.arch == Arch::Aarch64) && host.arch != Arch::Aarch64 {
+    let foreign = specs.iter().any(|spec| spec.arch == Arch::Aarch64) && host.arch != Arch::Aarch64;
+    if foreign && !hermetic {
         make_folder(&store.join("logs"))?;
         let toolchain = rust_target::toolchain(&host, &mut memo)?;
         rust_target::decide_installing(&host, &mut memo, &toolchain, &log, &cancel)?;
         // It makes its folder; that it isn't saved only costs time.
         let _ = memo.save();
     }
-    purposes.extend(of_profiles(&specs, &static_glibc(&host, &mut memo)?));
+    let tools = match hermetic {
+        true => Wanted::Root,
+        false => Wanted::OfMachine { static_glibc: static_glibc(&host, &mut memo)? },
+    };
+    purposes.extend(of_profiles(&specs, &tools));
     if with_tests {
         purposes.extend(of_tests());
     }

@@ -59,6 +59,9 @@ struct Make {
     /// Even if a profile lets the host look into its guest (`igvm.policy: debug`)
     #[arg(long)]
     allow_debug: bool,
+    /// Build with the tools of this machine: the bundle says so, and on others its bytes may be different ones
+    #[arg(long, conflicts_with = "hermetic")]
+    host_tools: bool,
     #[command(flatten)]
     options: SessionOptions,
     #[command(flatten)]
@@ -78,8 +81,8 @@ pub fn run(arguments: &ReleaseVerb) -> Result<ExitCode> {
 fn make(arguments: &Make) -> Result<()> {
     let reporter = Arc::new(Reporter::new(false));
     let signer = arguments.key.as_ref().map(Signer::find).transpose()?;
-    let mut session =
-        Session::open(&arguments.selection, &arguments.options, Access::Build, reporter.clone())?;
+    let options = SessionOptions { hermetic: !arguments.host_tools, ..arguments.options.clone() };
+    let mut session = Session::open(&arguments.selection, &options, Access::Build, reporter.clone())?;
     let Context { offline, tools, .. } = &session.context;
     session.context.remote = arguments.remote.open(*offline, tools, &reporter)?;
     crate::signals::cancel_on_interrupt(&session.context.cancelled)?;

@@ -7,14 +7,17 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 use document::{Origin, Problem, Problems};
 
 use crate::{
     execute::{self, Context, LastBuild, Outcomes, Tools},
     fetch::Location,
-    host::rust_target::{Aarch64Rust, decide, has_target, native_target},
+    host::{
+        rust_target::{Aarch64Rust, decide, has_target, native_target},
+        toolbox,
+    },
     kernel::{
         self, Composed,
         lint::{CommandLine, Finding, Series, Severity, Subject, Symbols, judge},
@@ -56,6 +59,9 @@ pub struct SessionOptions {
     /// Read every byte again instead of trusting what file times say
     #[arg(long)]
     pub paranoid: bool,
+    /// Run the programs that profiles/builder.lock.yaml pins, in a root of their own, instead of this machine's
+    #[arg(long)]
+    pub hermetic: bool,
 }
 
 /// Whether a verb may make folders.
@@ -104,8 +110,17 @@ impl Session {
         }
         let memo = FileMemo::load(&store.memo_dir(), options.paranoid);
         let tools = Tools::new(&project.root, &store.memo_dir(), options.paranoid)?;
-        let host = host_facts(&project, &profiles, &tools)?;
+        let host = match options.hermetic {
+            true => hermetic_facts(&project, &profiles, &tools)?,
+            false => host_facts(&project, &profiles, &tools)?,
+        };
         let plan = plan::make(&profiles, &host);
+        if options.hermetic {
+            refuse_local(&plan)?;
+            if access == Access::Build {
+                toolbox::check_entering(tools.host())?;
+            }
+        }
         let last = LastBuild::load(&store.memo_dir());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let context = Context {
@@ -151,6 +166,21 @@ impl Session {
             }
             tries -= 1;
         }
+    }
+
+    /// The part of the plan that the steps of these names need.
+    pub fn needed_for(&self, steps: &[String]) -> Result<Plan> {
+        self.plan.needed_for(steps).map_err(|unknown| {
+            let profiles: Vec<&str> =
+                self.profiles.iter().map(|profile| profile.spec.name.as_str()).collect();
+            let names = self.plan.steps.iter().map(|step| format!("\n  {}", step.name));
+            anyhow!(
+                "{} has no step `{}`\nhint: its steps are{}",
+                profiles.join(", "),
+                unknown.join("`, `"),
+                names.collect::<String>()
+            )
+        })
     }
 
     /// The plan of one profile alone, with its outcomes: what is said of it doesn't depend on what else was built.
@@ -289,7 +319,38 @@ fn host_facts(project: &Project, profiles: &[ProfileInput], tools: &Tools) -> Re
             entry.insert(bare_rust(project, arch, tools)?);
         }
     }
-    Ok(HostFacts { arch: tools.host().arch, rust, bare })
+    Ok(HostFacts { arch: tools.host().arch, rust, bare, builder: None })
+}
+
+/// The same where nothing but the pinned programs is run.
+fn hermetic_facts(project: &Project, profiles: &[ProfileInput], tools: &Tools) -> Result<HostFacts> {
+    let builder = profile::builder(project)?;
+    let arch = tools.host().arch;
+    if builder.arch != arch {
+        bail!(
+            "the programs of profiles/builder.lock.yaml are for {}, and this machine is {}\n  hint: build with the tools of this \
+             machine: without --hermetic, and for `release` with --host-tools",
+            builder.arch.name(),
+            arch.name()
+        );
+    }
+    let way = |profile: &ProfileInput| {
+        (profile.spec.arch, RustWay::Builder { target: native_target(profile.spec.arch) })
+    };
+    let rust: BTreeMap<Arch, RustWay> = profiles.iter().map(way).collect();
+    Ok(HostFacts { arch, bare: rust.clone(), rust, builder: Some(builder) })
+}
+
+/// A tree that its owner works on is built where it is, with what its owner has.
+fn refuse_local(plan: &Plan) -> Result<()> {
+    match plan.steps.iter().find(|step| !step.is_hermetic()) {
+        Some(step) => bail!(
+            "step `{}` reads a local tree, which no hermetic build can\n  hint: pin the source (pin, archive or git), or build with \
+             the tools of this machine: without --hermetic, and for `release` with --host-tools",
+            step.name
+        ),
+        None => Ok(()),
+    }
 }
 
 /// How programs without a system below are compiled: for the target without one where the toolchain has it, else for the

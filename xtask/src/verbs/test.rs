@@ -42,7 +42,7 @@ pub fn run(arguments: &Test) -> Result<()> {
     let project = Project::find()?;
     let everything = Selection { profiles: Vec::new(), all: true };
     let store = session::store_dir(&SessionOptions::default())?;
-    purposes::ensure(&everything, true, arguments.install_deps, store, &Reporter::new(false))?;
+    purposes::ensure(&everything, true, arguments.install_deps, false, store, &Reporter::new(false))?;
     let shell = Shell::new()?;
     shell.change_dir(&project.root);
     let started = Instant::now();

@@ -73,7 +73,10 @@ pub fn run(arguments: &Verify) -> Result<ExitCode> {
     let reference = arguments.against.as_deref();
     let reference = reference.map(|path| Reference::read(path, &arguments.profile)).transpose()?;
     let reporter = Arc::new(Reporter::new(false));
-    let mut session = open(arguments, &arguments.options, Access::Build, &reporter)?;
+    // What was built with pinned programs is built again with them.
+    let hermetic = arguments.options.hermetic || reference.as_ref().is_some_and(Reference::is_of_root);
+    let options = SessionOptions { hermetic, ..arguments.options.clone() };
+    let mut session = open(arguments, &options, Access::Build, &reporter)?;
     let plan = part(&session, arguments)?;
     crate::signals::cancel_on_interrupt(&session.context.cancelled)?;
     execute::refuse_doomed(&session.context, &plan, &session.last)?;
@@ -89,11 +92,11 @@ pub fn run(arguments: &Verify) -> Result<ExitCode> {
     };
     let seed = arguments.seed.unwrap_or_else(|| now().as_secs());
     let mut perturbation = Perturbation::new(seed, session.context.tools.host(), session.context.jobs);
-    let place = Place::new(&session.context, &mut perturbation)?;
+    let place = Place::new(&session.context, &mut perturbation, plan.has_builder())?;
     place.adopt_downloads(&session.context, &first, &outcomes.0)?;
     reporter.note("building again, from downloads alone, perturbed");
     let started = now();
-    build_again(&session.context, arguments, &place, &mut perturbation)?;
+    build_again(&session.context, arguments, hermetic, &place, &mut perturbation)?;
     reporter.note(&format!("built again in {}", seconds(now() - started)));
 
     let sides = sides(&session.context, &perturbation, &place, started);
@@ -140,15 +143,7 @@ fn open(
 fn part(session: &Session, arguments: &Verify) -> Result<Plan> {
     let plan = match arguments.steps.is_empty() {
         true => session.plan.clone(),
-        false => session.plan.needed_for(&arguments.steps).map_err(|unknown| {
-            let names = session.plan.steps.iter().map(|step| format!("\n  {}", step.name));
-            anyhow::anyhow!(
-                "{} has no step `{}`\nhint: its steps are{}",
-                arguments.profile,
-                unknown.join("`, `"),
-                names.collect::<String>()
-            )
-        })?,
+        false => session.needed_for(&arguments.steps)?,
     };
     let local: Vec<&str> =
         plan.steps.iter().filter(|step| !step.is_hermetic()).map(|step| step.name.as_str()).collect();
@@ -182,6 +177,7 @@ const LOG: &str = "log";
 fn build_again(
     context: &Context,
     arguments: &Verify,
+    hermetic: bool,
     place: &Place,
     perturbation: &mut Perturbation,
 ) -> Result<()> {
@@ -193,6 +189,7 @@ fn build_again(
         ["--rebuild", "{folder}/second.json", "--store", "{folder}/store", "--offline"].map(String::from),
     );
     command.push(format!("--jobs={}", perturbation.jobs));
+    command.extend(hermetic.then(|| "--hermetic".to_string()));
     let inside = Inside {
         perturbation: perturbation.clone(),
         folder: place.folder().to_path_buf(),

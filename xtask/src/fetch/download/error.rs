@@ -87,11 +87,11 @@ fn hint(pin: Option<&str>, all_gone: bool, answers: &[(String, Answer)]) -> Stri
     let unreachable = |answer: &Answer| matches!(answer, Answer::Unreachable(_));
     match (pin, all_gone) {
         (Some(pin), true) => format!(
-            "`cargo xtask pins update {pin}` pins the newest version; `--mirror BASE` names a place that still has this one"
+            "`cargo xtask pins {pin}` pins the newest version; `--mirror BASE` names a place that still has this one"
         ),
         (None, true) => "correct the address, or name a place that still has it".to_owned(),
         (Some(pin), false) if !answers.iter().any(|(_, answer)| unreachable(answer)) => format!(
-            "`--mirror BASE` names another place; if the pin itself is wrong, `cargo xtask pins update {pin}`"
+            "`--mirror BASE` names another place; if the pin itself is wrong, `cargo xtask pins {pin}`"
         ),
         (Some(_), false) => {
             "check the network and its proxy variables, or name a reachable place with `--mirror BASE`"

@@ -98,9 +98,24 @@ pub fn strip_signature(message: &str) -> String {
 /// Every version of the package in a decompressed Packages file, and the names of packages that begin
 /// with `relatives`.
 pub fn find_package(index: Source, name: &str, relatives: &str) -> io::Result<(Vec<Package>, Vec<String>)> {
+    let mut related = Vec::new();
+    let found = find_packages(index, |other| {
+        if other != name && other.starts_with(relatives) {
+            related.push(other.to_owned());
+        }
+        other == name
+    })?;
+    Ok((found.into_iter().map(|(_, package)| package).collect(), related))
+}
+
+/// Every version of the packages in a decompressed Packages file whose names are wanted.
+pub fn find_packages(
+    index: Source,
+    mut is_wanted: impl FnMut(&str) -> bool,
+) -> io::Result<Vec<(String, Package)>> {
     let mut index = BufReader::with_capacity(256 << 10, index);
-    let (mut found, mut related) = (Vec::new(), Vec::new());
-    let (mut line, mut current) = (Vec::new(), None::<Package>);
+    let mut found = Vec::new();
+    let (mut line, mut current) = (Vec::new(), None::<(String, Package)>);
     loop {
         line.clear();
         let end = index.read_until(b'\n', &mut line)? == 0;
@@ -108,16 +123,14 @@ pub fn find_package(index: Source, name: &str, relatives: &str) -> io::Result<(V
         if trimmed.is_empty() {
             found.extend(current.take());
             if end {
-                return Ok((found, related));
+                return Ok(found);
             }
         } else if let Some(value) = trimmed.strip_prefix(b"Package: ") {
             let value = String::from_utf8_lossy(value);
-            if value == name {
-                current = Some(Package::default());
-            } else if value.starts_with(relatives) {
-                related.push(value.into_owned());
+            if is_wanted(&value) {
+                current = Some((value.into_owned(), Package::default()));
             }
-        } else if let Some(package) = &mut current {
+        } else if let Some((_, package)) = &mut current {
             package.set(&String::from_utf8_lossy(trimmed));
         }
     }

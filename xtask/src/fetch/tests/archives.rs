@@ -18,8 +18,12 @@ use crate::fetch::{
     archive::{Archive, Limits, Options, extract_member, unpack},
 };
 
-const OPTIONS: Options =
-    Options { strip_top: false, mtime: 1_700_000_000, limits: Limits { entries: 100, bytes: 1 << 20 } };
+const OPTIONS: Options = Options {
+    strip_top: false,
+    mtime: 1_700_000_000,
+    merge_usr: false,
+    limits: Limits { entries: 100, bytes: 1 << 20 },
+};
 
 /// An entry: kind, mode, path, link target or content.
 type Entry<'a> = (EntryType, u32, &'a str, &'a str);

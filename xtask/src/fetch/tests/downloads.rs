@@ -59,7 +59,7 @@ fn check_site(before: Before, server: Server, paths: &[&str], expected: Expect) 
         .collect();
     let wanted = Download {
         what: "thing 1.0",
-        pin: Some("thing"),
+        pin: Some("update thing"),
         locations: &locations,
         sha256: &sha256(&content),
         size: before.pinned_size,

@@ -15,7 +15,7 @@ use crate::fetch::{
 };
 
 const OPTIONS: Options =
-    Options { strip_top: true, mtime: 7, limits: Limits { entries: 100, bytes: 1 << 20 } };
+    Options { strip_top: true, mtime: 7, merge_usr: false, limits: Limits { entries: 100, bytes: 1 << 20 } };
 
 fn git(folder: &Path, arguments: &[&str]) -> String {
     tool("git", "git", arguments, folder).trim().to_owned()

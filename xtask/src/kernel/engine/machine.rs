@@ -9,13 +9,14 @@ use std::{
 use kconfig::{Probes, Sources};
 use sha2::{Digest as _, Sha256};
 
+use super::Setting;
 use crate::{
     digest::Digest,
-    host::command::{Command, CommandError, Limits},
-    kernel::{
-        command::KernelBuild,
-        environment::{self, Variables},
+    host::{
+        command::{Command, CommandError, Limits},
+        toolbox::Toolbox,
     },
+    kernel::environment::{self, Variables},
 };
 
 /// The shell that conf's popen(3) runs.
@@ -24,12 +25,14 @@ const SHELL: &str = "/bin/sh";
 /// A source tree. It remembers the digest of all that was read of it.
 pub struct Tree<'a> {
     root: &'a Path,
+    /// What commands call it.
+    called: &'a Path,
     read: RefCell<Sha256>,
 }
 
-impl Tree<'_> {
-    pub fn new(root: &Path) -> Tree<'_> {
-        Tree { root, read: RefCell::default() }
+impl<'a> Tree<'a> {
+    pub fn new(root: &'a Path, called: &'a Path) -> Tree<'a> {
+        Tree { root, called, read: RefCell::default() }
     }
 
     /// The top Makefile; empty if there is none.
@@ -45,8 +48,9 @@ impl Tree<'_> {
 
 impl Sources for Tree<'_> {
     fn read(&self, path: &str) -> Option<Vec<u8>> {
-        // An absolute path stays what it is, as for conf.
-        let content = fs::read(self.root.join(path)).ok()?;
+        // Another absolute path stays what it is, as for conf.
+        let below = Path::new(path).strip_prefix(self.called).unwrap_or(Path::new(path));
+        let content = fs::read(self.root.join(below)).ok()?;
         let mut read = self.read.borrow_mut();
         for part in [path.as_bytes(), &content] {
             read.update((part.len() as u64).to_le_bytes());
@@ -65,6 +69,7 @@ pub enum Failure {
 /// Variables, and commands that run.
 pub struct Machine<'a> {
     variables: Variables,
+    toolbox: &'a Toolbox<'a>,
     folder: PathBuf,
     limits: Limits<'a>,
     may_run: bool,
@@ -73,10 +78,11 @@ pub struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
-    pub fn new(build: &KernelBuild, of_tree: Variables, limits: Limits<'a>, may_run: bool) -> Machine<'a> {
+    pub fn new(setting: &Setting<'a>, of_tree: Variables, limits: Limits<'a>, may_run: bool) -> Machine<'a> {
+        let Setting { build, toolbox, .. } = setting;
         let mut variables = environment::of_machine(build);
         variables.extend(of_tree);
-        Machine { variables, folder: build.build.clone(), limits, may_run, failure: None }
+        Machine { variables, toolbox, folder: build.build.clone(), limits, may_run, failure: None }
     }
 
     pub fn variables(&self) -> &Variables {
@@ -96,7 +102,7 @@ impl<'a> Machine<'a> {
             return Err(Failure::MayNotRun);
         }
         let shell = Command::new(SHELL).arg("-c").arg(command).directory(&self.folder).envs(&self.variables);
-        match shell.output(self.limits) {
+        match self.toolbox.enter(shell).output(self.limits) {
             Ok(output) => Ok(output.stdout.into_bytes()),
             Err(error) => Err(Failure::Command(error)),
         }

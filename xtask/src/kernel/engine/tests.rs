@@ -88,7 +88,17 @@ impl World {
         };
         let tree = tree.map(|tree| Digest::of(tree.as_bytes()));
         let memory = self.path("memory");
-        Engine::read(&Setting { build: &build, tree, tools: BTreeMap::new(), memory, ask, cancel })
+        let (source, toolbox) = (&build.source, &Toolbox::Host(&self.machine.host));
+        Engine::read(&Setting {
+            build: &build,
+            source,
+            toolbox,
+            tree,
+            tools: BTreeMap::new(),
+            memory,
+            ask,
+            cancel,
+        })
     }
 
     /// How many commands it takes to read a tree of this name.

@@ -79,6 +79,7 @@ impl Maker<'_> {
     fn rust_from(&mut self, arch: Arch, way: RustWay, inputs: &mut Inputs) -> RustFrom {
         match way {
             RustWay::Toolchain { target } => RustFrom::Toolchain { target },
+            RustWay::Builder { target } => RustFrom::Builder { target },
             RustWay::Debian { target, packages } => {
                 let mut debs = Inputs::new();
                 for (number, (name, pin)) in packages.into_iter().enumerate() {

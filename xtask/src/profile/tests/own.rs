@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::profile::{
-    Project, load_all, schemas,
+    Project, builder, load_all, schemas,
     types::{Arch, Firmware, Vtl},
 };
 
@@ -53,6 +53,16 @@ fn profiles_are_right() {
     assert_eq!(found, wanted);
 }
 
+/// Whoever changes builder.yaml locks it anew.
+#[test]
+fn the_builders_root_is_locked() {
+    let builder = builder(&Project { root: root() }).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(builder.arch, Arch::X86_64);
+    for package in ["gcc-12", "make", "rustc-web", "libc6"] {
+        assert!(builder.packages.iter().any(|pin| pin.package.as_str() == package), "{package}");
+    }
+}
+
 /// What only a real file system can do.
 #[test]
 fn a_folder_in_place_of_a_file() {
@@ -86,6 +96,8 @@ fn documents_name_their_schema() {
             folder.join(named).canonicalize().unwrap_or_else(|error| panic!("{path}: {named}: {error}"));
         let kind = match path.as_str() {
             "profiles/pins.yaml" => "pins",
+            "profiles/builder.yaml" => "builder",
+            "profiles/builder.lock.yaml" => "builder.lock",
             "configs/rules.yaml" => "rules",
             path if path.starts_with("recipes/") => "recipe",
             _ => "profile",
