@@ -91,7 +91,9 @@ fn a_release_of_a_pair_is_one_bundle_with_both() {
     let out = folder("pairs-release");
     let release = || {
         let mut command = xtask();
-        command.args(["release", "coco-x86_64", "--offline", "--allow-modified", "--out"]).arg(&out);
+        command
+            .args(["release", "coco-x86_64", "--host-tools", "--offline", "--allow-modified", "--out"])
+            .arg(&out);
         run(&mut command)
     };
     release().expect("release");

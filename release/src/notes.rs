@@ -184,6 +184,7 @@ mod tests {
                 settings: serde_json::Map::new(),
             },
             hermetic: true,
+            builder: Default::default(),
             command: ["verify", "small", "--against", "manifest.json"].map(str::to_owned).to_vec(),
             inputs: Vec::new(),
             tools: BTreeMap::new(),

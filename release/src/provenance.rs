@@ -49,6 +49,7 @@ pub fn text(
                 "internalParameters": {
                     "modified": source.modified,
                     "hermetic": manifest.hermetic,
+                    "builder": manifest.builder,
                     "reproduce": manifest.command,
                     "tools": tools,
                 },

@@ -45,7 +45,11 @@ impl OwnProject {
 
     fn release(&self, arguments: &[&str]) -> Said {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        command.arg("release").args(arguments).args(["--host-tools", "--offline", "--store"]).arg(harness::store());
+        command
+            .arg("release")
+            .args(arguments)
+            .args(["--host-tools", "--offline", "--store"])
+            .arg(harness::store());
         command.arg("--out").arg(self.out()).current_dir(self.root());
         run(command.env("GIT_CEILING_DIRECTORIES", self.folder.path()))
     }

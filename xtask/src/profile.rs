@@ -25,7 +25,8 @@ pub use builder::Builder;
 pub use explain::{explain, explain_pair};
 pub use files::Project;
 pub use load::{
-    builder, builder_file, kernel_pins, lint_rules, load, load_all, locked, pair_named, rust_packages, with_kernel,
+    builder, builder_file, kernel_pins, lint_rules, load, load_all, locked, pair_named, rust_packages,
+    with_kernel,
 };
 pub use pair::Pair;
 pub use scalar::*;
