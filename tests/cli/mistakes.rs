@@ -200,11 +200,7 @@ fn what_cannot_be_understood() {
                 status 2
                 --- stderr
                 error: invalid value 'packing' for '[WHICH]...'
-<<<<<<< HEAD
                   [possible values: noop, pack, convert, fdt, release, igvm, kconfig, boot, vtl0, compile, kernel, verify]
-=======
-                  [possible values: noop, pack, fdt, release, igvm, kconfig, boot, vtl0, compile, kernel, verify]
->>>>>>> 9b8d113 (The manifest and the provenance say whose programs built; tests follow)
 
                   tip: a similar value exists: 'pack'
 
