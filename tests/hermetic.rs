@@ -79,9 +79,11 @@ impl Machine {
             command.args(["--symlink", &format!("usr/{link}"), &format!("/{link}")]);
         }
         command.args(["--dev", "/dev", "--tmpfs", "/tmp", "--dir", "/media", "--dir", "/home"]);
-        for shown in [&rust, &cargo, &project(), target] {
+        for shown in [&rust, &cargo, &project()] {
             command.arg("--ro-bind").args([shown, shown]);
         }
+        // Where the program for IGVM files is, and cargo's lock on it.
+        command.arg("--bind").args([target, target]);
         command.arg("--bind").arg(&self.store).arg("/store").arg("--chdir").arg(project());
         command.args(["--clearenv", "--setenv", "HOME", "/home", "--setenv", "VTLFORGE_STORE", "/store"]);
         command.args(["--setenv", "PATH", &format!("{}:/usr/bin:/usr/sbin", rust.join("bin").display())]);
