@@ -200,7 +200,7 @@ fn what_cannot_be_understood() {
                 status 2
                 --- stderr
                 error: invalid value 'packing' for '[WHICH]...'
-                  [possible values: noop, pack, convert, fdt, release, igvm, kconfig, boot, vtl0, compile, kernel, verify]
+                  [possible values: noop, pack, convert, fdt, release, igvm, upload, kconfig, boot, vtl0, compile, kernel, verify]
 
                   tip: a similar value exists: 'pack'
 
