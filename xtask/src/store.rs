@@ -41,8 +41,15 @@ pub struct Store {
 
 impl Store {
     /// The store at `root`, which need not exist as long as it is only looked at.
+    ///
+    /// Symbolic links are followed here, once: cargo and compilers follow them, and would name places that
+    /// nobody told them to leave out of what they make.
     pub fn at(root: &Path) -> Store {
-        Store { root: root.join(LAYOUT) }
+        let real = root.ancestors().find_map(|place| {
+            let rest = root.strip_prefix(place).ok()?;
+            Some(fs::canonicalize(place).ok()?.join(rest))
+        });
+        Store { root: real.unwrap_or_else(|| root.to_path_buf()).join(LAYOUT) }
     }
 
     /// Fails if something other than a folder stands where the store should be. Makes nothing.

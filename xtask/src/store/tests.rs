@@ -43,6 +43,16 @@ fn an_entry_is_there_after_its_commit_and_nothing_else_is() {
 }
 
 #[test]
+fn a_link_to_a_store_is_followed_before_anything_is_made() {
+    let (folder, _) = store();
+    let place = folder.path().canonicalize().unwrap();
+    let link = place.join("link");
+    std::os::unix::fs::symlink(&place, &link).unwrap();
+    assert_eq!(Store::at(&link).root(), place.join("v1"));
+    assert_eq!(Store::at(&link.join("not/yet")).root(), place.join("not/yet/v1"));
+}
+
+#[test]
 fn damage_is_seen_whichever_way_it_comes() {
     type Damage = fn(&Path);
     let damages: [(&str, Damage); 4] = [
