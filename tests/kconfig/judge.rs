@@ -48,7 +48,11 @@ impl Judge {
     pub fn new(name: &str, key: &str, tree: &Path, arch: &str, cross_compile: &str) -> Judge {
         let all = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kconfig-judges");
         let folder = all.join(format!("{name}-{}", &key[..16]));
-        if !folder.exists() {
+        // conf finds the tree where it was built for: a store that has moved needs another.
+        let is_for_tree = fs::read(folder.join("environment"))
+            .is_ok_and(|variables| String::from_utf8_lossy(&variables).contains(&*tree.to_string_lossy()));
+        if !is_for_tree {
+            let _ = fs::remove_dir_all(&folder);
             let fresh = all.join(format!("{name}-{}", std::process::id()));
             build(&fresh, tree, arch, cross_compile);
             // If another test program was faster, its work is as good.
