@@ -294,8 +294,15 @@ fn manifest(project: &OwnProject, release: &std::path::Path) -> Value {
     // Digests are taken out of what is shown, so keys are looked up by the folders that the store has.
     assert!(plan.contains("DIGEST"));
     // What keys were made from.
-    let last = fs::read(project.store().join("v1/memo/last.json")).unwrap();
-    let last: Value = serde_json::from_slice(&last).unwrap();
+    let last = fs::read_to_string(project.store().join("v1/memo/last")).unwrap();
+    let last: std::collections::BTreeMap<&str, Value> = last
+        .lines()
+        .skip(1)
+        .filter_map(|line| {
+            let (name, rest) = line.split_once('\t')?;
+            Some((name, serde_json::from_str(rest.split_once(' ')?.1).unwrap()))
+        })
+        .collect();
     let (mut steps, mut outputs, mut tools) = (Vec::new(), Vec::new(), serde_json::Map::new());
     for entry in fs::read_dir(project.store().join("v1/steps")).unwrap() {
         let folder = entry.unwrap().path();
