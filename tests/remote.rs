@@ -3,6 +3,8 @@
 #[path = "remote/azurite.rs"]
 mod azurite;
 mod harness;
+#[path = "remote/s3.rs"]
+mod s3;
 
 use std::{
     fs,
@@ -13,6 +15,7 @@ use std::{
 
 use azurite::Azurite;
 use harness::{Said, built, folder, run, xtask};
+use s3::S3;
 use serde_json::Value;
 
 const PROFILE: &str = "x86_64-vtl2";
@@ -283,4 +286,31 @@ fn azure_blob_storage_is_a_store_and_a_token_that_has_expired_no_calamity() {
         let all = format!("{}{}", refused.said.stdout, refused.said.stderr);
         assert!(!all.contains(wrong), "{case}: {all}");
     }
+}
+
+#[test]
+fn s3_is_a_store_and_a_wrong_key_no_calamity() {
+    let s3 = S3::start();
+    let address = "s3://steps/one/project";
+    let build = |name: &str, secret: &str| {
+        let mut command = machine(&harness::store(), &folder(name));
+        command.args(["--remote-write", "--remote", address]);
+        s3.configure(&mut command, secret);
+        command
+    };
+    built(PROFILE);
+    let said = run(&mut build("remote-s3-first", &s3.key.1));
+    assert!(said.stdout.contains("steps put there"), "{}{}", said.stdout, said.stderr);
+    let second = Second::build("remote-s3", |command| {
+        command.args(["--remote", address]);
+        s3.configure(command, &s3.key.1);
+    });
+    second.check_images();
+    assert_eq!((second.steps("step-started"), second.warnings()), (Vec::new(), Vec::new()));
+
+    let wrong = "wrongKEYthatMUSTnotBEtold";
+    let refused = Second { said: run(&mut build("remote-s3-wrong", wrong)), root: folder("remote-s3-wrong") };
+    assert_eq!(refused.said.status, 0, "{}", refused.said.stderr);
+    assert_eq!(refused.warnings().len(), 1, "{:?}", refused.warnings());
+    assert!(!format!("{}{}", refused.said.stdout, refused.said.stderr).contains(wrong));
 }
