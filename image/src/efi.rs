@@ -14,6 +14,7 @@ use object::{
 };
 
 use crate::Arch;
+use crate::fields::Fields as _;
 
 /// Why a program can't be wrapped.
 #[derive(Debug, thiserror::Error)]
@@ -114,9 +115,7 @@ fn relocations(
         section.content.get(start..start.checked_add(usize::try_from(bytes).ok()?)?)
     });
     let table = if bytes == 0 { &[][..] } else { table.ok_or_else(outside)? };
-    let word =
-        |entry: &[u8], at: usize| u64::from_le_bytes(entry[at..at + 8].try_into().expect("eight bytes"));
-    let entry = |entry: &[u8]| (word(entry, 0), word(entry, 8), word(entry, 16));
+    let entry = |entry: &[u8]| (entry.le64(0), entry.le64(8), entry.le64(16));
     Ok(table.chunks_exact(ENTRY_BYTES).map(entry).collect())
 }
 

@@ -8,6 +8,7 @@ use object::pe::{self, ImageDosHeader, ImageNtHeaders64};
 use object::read::pe::ImageNtHeaders;
 
 use crate::Arch;
+use crate::fields::Fields as _;
 
 /// As much of a kernel's start as [`identify`] ever looks at; a shorter kernel is given whole.
 pub const HEAD_BYTES: usize = 4096;
@@ -63,13 +64,9 @@ pub fn identify(head: &[u8]) -> Result<Kernel, KernelError> {
 /// kernel unpacked and running, or `image_size` of an arm64 Image. None for bytes that [`identify`] refuses.
 pub fn runtime_bytes(head: &[u8]) -> Option<u64> {
     match identify(head).ok()?.arch {
-        Arch::X86_64 => bytes_at(head, 0x260, 4).map(|bytes| u32::from_le_bytes(array(bytes)).into()),
-        Arch::Aarch64 => bytes_at(head, 0x10, 8).map(|bytes| u64::from_le_bytes(array(bytes))),
+        Arch::X86_64 => bytes_at(head, 0x260, 4).map(|bytes| bytes.le32(0).into()),
+        Arch::Aarch64 => bytes_at(head, 0x10, 8).map(|bytes| bytes.le64(0)),
     }
-}
-
-fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
-    std::array::from_fn(|index| bytes[index])
 }
 
 /// Checks the fields of a bzImage's setup header that make it one for x86_64.

@@ -24,6 +24,7 @@ pub mod cpio;
 pub mod disk;
 pub mod efi;
 pub mod fat;
+mod fields;
 pub mod gpt;
 pub mod ident;
 pub mod igvm;

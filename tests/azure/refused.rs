@@ -117,7 +117,7 @@ fn what_azure_does_not_take_is_not_sent() {
     fs::write(path("short.vhd"), "conectix").unwrap();
     for (what, wanted) in [
         (path("dynamic.vhd"), "it is a dynamic VHD"),
-        (path("odd.vhd"), "no multiple of 1 MiB"),
+        (path("odd.vhd"), "has a multiple of 1 MiB, but"),
         (path("cut.vhd"), "no VHD footer"),
         (path("short.vhd"), "can't read"),
         (path("missing.vhd"), "can't read"),

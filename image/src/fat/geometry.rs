@@ -1,6 +1,7 @@
 //! Sizes and places within a FAT32 volume: choosing the cluster size, and reading back what fatfs made of it.
 
 use super::FatError;
+use crate::fields::Fields as _;
 use crate::sparse::{SECTOR_BYTES, Sparse};
 
 /// A volume with fewer clusters is FAT16 (fatgen103, "FAT Type Determination").
@@ -69,18 +70,16 @@ impl Geometry {
     pub fn read(store: &Sparse, volume_start: u64) -> Self {
         let mut sector = [0; SECTOR_BYTES];
         store.read_at(volume_start, &mut sector);
-        let u16_at = |at: usize| u64::from(u16::from_le_bytes([sector[at], sector[at + 1]]));
-        let u32_at = |at: usize| u32::from_le_bytes(sector[at..at + 4].try_into().expect("4 bytes"));
 
-        let sector_bytes = u16_at(11);
+        let sector_bytes = u64::from(sector.le16(11));
         let cluster_sectors = u32::from(sector[13]);
-        let reserved_sectors = u16_at(14);
+        let reserved_sectors = u64::from(sector.le16(14));
         let fats = u64::from(sector[16]);
-        let sectors = match u16_at(19) {
-            0 => u64::from(u32_at(32)),
-            small => small,
+        let sectors = match sector.le16(19) {
+            0 => u64::from(sector.le32(32)),
+            small => small.into(),
         };
-        let fat_sectors = u64::from(u32_at(36));
+        let fat_sectors = u64::from(sector.le32(36));
         let data_sector = reserved_sectors + fats * fat_sectors;
         Geometry {
             volume_start,
@@ -88,7 +87,7 @@ impl Geometry {
             data_start: volume_start + data_sector * sector_bytes,
             cluster_bytes: cluster_sectors * sector_bytes as u32,
             clusters: ((sectors - data_sector) / u64::from(cluster_sectors)) as u32,
-            root_cluster: u32_at(44),
+            root_cluster: sector.le32(44),
         }
     }
 

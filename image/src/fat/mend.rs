@@ -6,6 +6,7 @@
 
 use super::FatError;
 use super::geometry::Geometry;
+use crate::fields::Fields as _;
 use crate::sparse::Sparse;
 
 const ENTRY_BYTES: usize = 32;
@@ -84,9 +85,7 @@ fn read_entry(store: &Sparse, offset: u64) -> Entry {
 
 /// DIR_FstClusHI at 20 and DIR_FstClusLO at 26.
 fn first_cluster(entry: &Entry) -> u32 {
-    let high = u16::from_le_bytes([entry[20], entry[21]]);
-    let low = u16::from_le_bytes([entry[26], entry[27]]);
-    u32::from(high) << 16 | u32::from(low)
+    u32::from(entry.le16(20)) << 16 | u32::from(entry.le16(26))
 }
 
 fn set_first_cluster(entry: &mut Entry, cluster: u32) {

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::{Content, Cursor, Entry, IgvmError, Image, Layout, PAGE_BYTES, Role, largest, parameters};
+use crate::fields::Fields as _;
 use crate::uki::Part;
 
 /// Images begin at a multiple of this, plus their own offset (booting.rst, "Call the kernel image").
@@ -14,8 +15,9 @@ pub fn layout(
     image: &Image<'_>,
     device_tree: impl FnOnce(Range<u64>) -> Vec<u8>,
 ) -> Result<Layout, IgvmError> {
+    // Whole, as `crate::kernel::identify` has found.
     let head = image.kernel.head;
-    let (text_offset, image_size) = (u64_at(head, TEXT_OFFSET), u64_at(head, IMAGE_SIZE));
+    let (text_offset, image_size) = (head.le64(TEXT_OFFSET), head.le64(IMAGE_SIZE));
     let kernel_bytes = image_size.max(image.kernel.part.length_bytes);
     let place = |range: &Range<u64>| {
         let kernel = range.start.checked_next_multiple_of(ALIGNMENT)?.checked_add(text_offset)?;
@@ -44,8 +46,3 @@ pub fn layout(
 
 /// Two megabytes of tree, which is the most that kernels take, and half as much again.
 const ROOM: u64 = 3 << 20;
-
-/// A field of the header, which [`crate::kernel::identify`] has found whole.
-fn u64_at(head: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(std::array::from_fn(|index| head[at + index]))
-}

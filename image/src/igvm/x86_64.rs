@@ -6,6 +6,7 @@ use super::{
     Content, Cursor, Entry, IgvmError, Image, Import, Layout, PAGE_BYTES, PlatformKind, Region, Role,
     largest, parameters, reset,
 };
+use crate::fields::Fields as _;
 
 /// Everything lies above what PCs keep for themselves.
 const LOW_MEMORY_END: u64 = 1 << 20;
@@ -192,14 +193,13 @@ impl Header<'_> {
         if code_offset >= image.kernel.part.length_bytes {
             return Err(IgvmError::KernelShort { source_name: source_name(), begin: code_offset });
         }
-        let u32_at = |at: usize| u64::from(u32::from_le_bytes(std::array::from_fn(|index| head[at + index])));
         Ok(Header {
             head,
             code_offset,
             is_relocatable: head[RELOCATABLE] != 0,
-            preferred: u32_at(PREF_ADDRESS) | u32_at(PREF_ADDRESS + 4) << 32,
-            alignment: u32_at(KERNEL_ALIGNMENT).max(PAGE_BYTES).next_power_of_two(),
-            init_size: u32_at(INIT_SIZE).max(image.kernel.part.length_bytes - code_offset),
+            preferred: head.le64(PREF_ADDRESS),
+            alignment: u64::from(head.le32(KERNEL_ALIGNMENT)).max(PAGE_BYTES).next_power_of_two(),
+            init_size: u64::from(head.le32(INIT_SIZE)).max(image.kernel.part.length_bytes - code_offset),
         })
     }
 }

@@ -69,7 +69,7 @@ fn verdict(
 
 fn fixed_vhd(report: &Report) -> Verdict {
     let judged = match &report.container {
-        Container::Vhd(vhd) if vhd.kind == VhdKind::Fixed => Ok("it is one".to_owned()),
+        Container::Vhd(vhd) if vhd.footer.kind == VhdKind::Fixed => Ok("it is one".to_owned()),
         Container::Raw if report.disk_bytes.is_none() => {
             Err(("it is no disk".to_owned(), "build a disk with it, as `cargo xtask build-image` does"))
         }
@@ -81,12 +81,12 @@ fn fixed_vhd(report: &Report) -> Verdict {
 fn footer(report: &Report) -> Verdict {
     let hint = "cargo xtask image convert FILE disk.vhd";
     let judged = match &report.container {
-        Container::Vhd(vhd) if vhd.kind == VhdKind::Fixed => {
+        Container::Vhd(vhd) if vhd.footer.kind == VhdKind::Fixed => {
             let room = report.file_bytes - crate::vhd::FOOTER_BYTES as u64;
-            match vhd.checksum_is_right {
+            match vhd.footer.checksum_is_right {
                 false => Err(("its checksum is wrong".to_owned(), hint)),
-                true if vhd.current_bytes != room => {
-                    Err((format!("its current size is {} bytes, not {room}", vhd.current_bytes), hint))
+                true if vhd.footer.current_bytes != room => {
+                    Err((format!("its current size is {} bytes, not {room}", vhd.footer.current_bytes), hint))
                 }
                 true => Ok(format!("current size {room} bytes, which counts for Azure")),
             }

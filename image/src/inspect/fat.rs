@@ -9,8 +9,9 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use super::finding::{Fields, Finding, read, read_within};
-use super::vhd::Part;
+use super::finding::{Finding, read, read_within};
+use super::mapped::Part;
+use crate::fields::Fields as _;
 use crate::source::Source;
 
 const MAX_FILES: usize = 10_000;

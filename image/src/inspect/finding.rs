@@ -3,8 +3,8 @@
 use std::io;
 
 use serde::Serialize;
-use uuid::Uuid;
 
+use crate::fields::Fields as _;
 use crate::source::Source;
 
 /// One thing that is wrong, where, and what to do about it.
@@ -52,40 +52,6 @@ pub(super) fn unreadable(place: &str, offset: u64, cause: &io::Error) -> Finding
     Finding::new(place, format!("it cannot be read at byte {offset}: {cause}"), COPY_AGAIN)
 }
 
-/// Numbers of a structure that was read whole.
-pub(super) trait Fields {
-    fn array<const N: usize>(&self, offset: usize) -> [u8; N];
-
-    fn le16(&self, offset: usize) -> u16 {
-        u16::from_le_bytes(self.array(offset))
-    }
-    fn le32(&self, offset: usize) -> u32 {
-        u32::from_le_bytes(self.array(offset))
-    }
-    fn le64(&self, offset: usize) -> u64 {
-        u64::from_le_bytes(self.array(offset))
-    }
-    fn be16(&self, offset: usize) -> u16 {
-        u16::from_be_bytes(self.array(offset))
-    }
-    fn be32(&self, offset: usize) -> u32 {
-        u32::from_be_bytes(self.array(offset))
-    }
-    fn be64(&self, offset: usize) -> u64 {
-        u64::from_be_bytes(self.array(offset))
-    }
-    /// A GUID with its first three fields little-endian, as Microsoft and UEFI have them.
-    fn guid(&self, offset: usize) -> Uuid {
-        Uuid::from_bytes_le(self.array(offset))
-    }
-}
-
-impl Fields for [u8] {
-    fn array<const N: usize>(&self, offset: usize) -> [u8; N] {
-        std::array::from_fn(|index| self[offset + index])
-    }
-}
-
 /// A table of a file, of which a page at a time is held.
 pub(super) struct Paged {
     pub start: u64,
@@ -117,30 +83,6 @@ impl Paged {
         let bytes = self.bytes.get(at..at + N).ok_or(io::ErrorKind::UnexpectedEof)?;
         Ok(bytes.array(0))
     }
-}
-
-/// Where a block of a disk lies in the file that holds it.
-pub(super) enum Place {
-    Zero,
-    At(u64),
-}
-
-/// Reads a disk block by block: `part` fills bytes of one block.
-pub(super) fn read_mapped<S>(
-    disk: &mut S,
-    mut offset: u64,
-    mut buffer: &mut [u8],
-    mut part: impl FnMut(&mut S, u64, &mut [u8]) -> io::Result<()>,
-    block_bytes: u64,
-) -> io::Result<()> {
-    while !buffer.is_empty() {
-        let left = block_bytes - offset % block_bytes;
-        let length = left.min(buffer.len() as u64) as usize;
-        let (now, rest) = buffer.split_at_mut(length);
-        part(disk, offset, now)?;
-        (buffer, offset) = (rest, offset + length as u64);
-    }
-    Ok(())
 }
 
 /// The byte range is within the file, or the reader is told.

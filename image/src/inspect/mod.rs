@@ -7,6 +7,7 @@ pub mod disk;
 mod drawing;
 mod fat;
 mod finding;
+mod mapped;
 mod partitions;
 mod program;
 mod qcow2;
@@ -24,9 +25,9 @@ pub use finding::Finding;
 pub use partitions::{GptHeader, Partition, Table, TableKind};
 pub use program::{Program, Section};
 pub use qcow2::{Compression, Decompress};
-pub use vhd::VhdKind;
 
 use crate::source::Source;
+pub use crate::vhd::VhdKind;
 
 /// Everything found out about a file.
 #[derive(Clone, Debug, Serialize)]

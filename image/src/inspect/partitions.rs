@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use uuid::{Uuid, uuid};
 
-use super::finding::{COPY_AGAIN, Fields, Finding, read};
+use super::finding::{COPY_AGAIN, Finding, read};
+use crate::fields::Fields as _;
 use crate::source::Source;
 
 pub const ESP: Uuid = uuid!("C12A7328-F81F-11D2-BA4B-00A0C93EC93B");

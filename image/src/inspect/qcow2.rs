@@ -4,12 +4,12 @@
 //! Source: QEMU, docs/interop/qcow2.txt.
 
 use std::io;
-use std::ops::Range;
 
 use serde::Serialize;
 
-use super::disk::next_block;
-use super::finding::{COPY_AGAIN, Fields, Finding, Paged, read, read_mapped, read_within};
+use super::finding::{COPY_AGAIN, Finding, Paged, read, read_within};
+use super::mapped::{Map, Mapped, Place};
+use crate::fields::Fields as _;
 use crate::source::Source;
 
 #[derive(Clone, Debug, Serialize)]
@@ -136,7 +136,7 @@ fn disk<'a>(
     decompress: &'a dyn Decompress,
     header: &[u8],
     qcow2: &Qcow2,
-) -> Result<Disk<'a>, Finding> {
+) -> Result<Mapped<'a, Clusters<'a>>, Finding> {
     let (l1_entries, l1_at) = (u64::from(header.be32(36)), header.be64(40));
     let table_bytes = qcow2.cluster_bytes / 8 * qcow2.cluster_bytes;
     let needed = qcow2.disk_bytes.div_ceil(table_bytes);
@@ -148,23 +148,20 @@ fn disk<'a>(
         );
         return Err(Finding::new(PLACE, problem, COPY_AGAIN));
     }
-    Ok(Disk {
-        file,
+    let map = Clusters {
         decompress,
-        size_bytes: qcow2.disk_bytes,
         cluster_bytes: qcow2.cluster_bytes,
         compression: qcow2.compression,
         l1: Paged::new(l1_at, l1_entries * 8),
         l2: Paged::new(0, 0),
         unpacked: None,
         cluster: Vec::new(),
-    })
+    };
+    Ok(Mapped { file, size_bytes: qcow2.disk_bytes, block_bytes: qcow2.cluster_bytes, map })
 }
 
-struct Disk<'a> {
-    file: &'a mut dyn Source,
+struct Clusters<'a> {
     decompress: &'a dyn Decompress,
-    size_bytes: u64,
     cluster_bytes: u64,
     compression: Compression,
     l1: Paged,
@@ -174,91 +171,65 @@ struct Disk<'a> {
     cluster: Vec<u8>,
 }
 
-/// What an entry of an L2 table says.
-enum Cluster {
-    Zero,
-    At(u64),
-    Packed { at: u64, length_bytes: u64 },
+/// A compressed cluster: where it begins, and how much of the file it may take.
+struct Packed {
+    at: u64,
+    length_bytes: u64,
 }
 
 /// Bits 9 to 55 of entries.
 const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
 
-impl Disk<'_> {
-    fn find(&mut self, number: u64) -> io::Result<Cluster> {
-        let entries = self.cluster_bytes / 8;
-        let table = u64::from_be_bytes(self.l1.array(self.file, number / entries * 8)?) & OFFSET;
-        if table == 0 {
-            return Ok(Cluster::Zero);
-        }
-        if table != self.l2.start || self.l2.length_bytes == 0 {
-            if table.checked_add(self.cluster_bytes).is_none_or(|end| end > self.file.size_bytes()) {
-                let problem = format!("its L2 table at {table} lies behind the end of the file");
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, problem));
-            }
-            self.l2 = Paged::new(table, self.cluster_bytes);
-        }
-        let entry = u64::from_be_bytes(self.l2.array(self.file, number % entries * 8)?);
-        Ok(self.entry(entry))
-    }
-
-    fn entry(&self, entry: u64) -> Cluster {
+impl Clusters<'_> {
+    /// What an entry of an L2 table says.
+    fn entry(&self, entry: u64) -> Place<Packed> {
         const COMPRESSED: u64 = 1 << 62;
         const ZERO: u64 = 1;
         if entry & COMPRESSED != 0 {
             let shift = 62 - (self.cluster_bytes.trailing_zeros() - 8);
             let at = entry & ((1 << shift) - 1);
             let sectors = ((entry & (COMPRESSED - 1)) >> shift) + 1;
-            return Cluster::Packed { at, length_bytes: sectors * 512 - at % 512 };
+            return Place::Packed(Packed { at, length_bytes: sectors * 512 - at % 512 });
         }
         match entry & OFFSET {
-            0 => Cluster::Zero,
-            _ if entry & ZERO != 0 => Cluster::Zero,
-            at => Cluster::At(at),
+            0 => Place::Zero,
+            _ if entry & ZERO != 0 => Place::Zero,
+            at => Place::At(at),
         }
-    }
-
-    fn part(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let number = offset / self.cluster_bytes;
-        let within = offset % self.cluster_bytes;
-        match self.find(number)? {
-            Cluster::Zero => buffer.fill(0),
-            Cluster::At(at) => read_within(self.file, at.saturating_add(within), buffer)?,
-            Cluster::Packed { at, length_bytes } => {
-                if self.unpacked != Some(number) {
-                    self.unpack(at, length_bytes)?;
-                    self.unpacked = Some(number);
-                }
-                buffer.copy_from_slice(&self.cluster[within as usize..within as usize + buffer.len()]);
-            }
-        }
-        Ok(())
-    }
-
-    /// At most twice a cluster is read: the count of sectors has so many bits.
-    fn unpack(&mut self, at: u64, length_bytes: u64) -> io::Result<()> {
-        self.unpacked = None;
-        let length = length_bytes.min(self.file.size_bytes().saturating_sub(at));
-        let mut packed = vec![0; length as usize];
-        read_within(self.file, at, &mut packed)?;
-        self.cluster.resize(self.cluster_bytes as usize, 0);
-        self.decompress.decompress(self.compression, &packed, &mut self.cluster)
     }
 }
 
-impl Source for Disk<'_> {
-    fn size_bytes(&self) -> u64 {
-        self.size_bytes
+impl Map for Clusters<'_> {
+    type Packed = Packed;
+
+    fn place(&mut self, file: &mut dyn Source, number: u64) -> io::Result<Place<Packed>> {
+        let entries = self.cluster_bytes / 8;
+        let table = u64::from_be_bytes(self.l1.array(file, number / entries * 8)?) & OFFSET;
+        if table == 0 {
+            return Ok(Place::Zero);
+        }
+        if table != self.l2.start || self.l2.length_bytes == 0 {
+            if table.checked_add(self.cluster_bytes).is_none_or(|end| end > file.size_bytes()) {
+                let problem = format!("its L2 table at {table} lies behind the end of the file");
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, problem));
+            }
+            self.l2 = Paged::new(table, self.cluster_bytes);
+        }
+        let entry = u64::from_be_bytes(self.l2.array(file, number % entries * 8)?);
+        Ok(self.entry(entry))
     }
 
-    fn next_data(&mut self, from: u64) -> io::Result<Option<Range<u64>>> {
-        next_block(self, from, self.size_bytes, self.cluster_bytes, |disk, number| {
-            Ok(!matches!(disk.find(number)?, Cluster::Zero))
-        })
-    }
-
-    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let cluster_bytes = self.cluster_bytes;
-        read_mapped(self, offset, buffer, Self::part, cluster_bytes)
+    /// At most twice a cluster is read: the count of sectors has so many bits.
+    fn unpack(&mut self, file: &mut dyn Source, number: u64, packed: Packed) -> io::Result<&[u8]> {
+        if self.unpacked != Some(number) {
+            self.unpacked = None;
+            let length = packed.length_bytes.min(file.size_bytes().saturating_sub(packed.at));
+            let mut bytes = vec![0; length as usize];
+            read_within(file, packed.at, &mut bytes)?;
+            self.cluster.resize(self.cluster_bytes as usize, 0);
+            self.decompress.decompress(self.compression, &bytes, &mut self.cluster)?;
+            self.unpacked = Some(number);
+        }
+        Ok(&self.cluster)
     }
 }

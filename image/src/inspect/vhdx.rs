@@ -3,14 +3,15 @@
 //! Source: Microsoft, [MS-VHDX], sections in brackets below.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::io;
-use std::ops::Range;
 
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::disk::next_block;
-use super::finding::{COPY_AGAIN, Fields, Finding, Paged, Place, read, read_mapped, read_within};
+use super::finding::{COPY_AGAIN, Finding, Paged, read};
+use super::mapped::{Map, Mapped, Place};
+use crate::fields::Fields as _;
 use crate::source::Source;
 use crate::vhdx::{
     BAT_REGION, FILE_PARAMETERS, HEADER_BYTES, HEADERS_AT, LOGICAL_SECTOR_SIZE, MAX_SIZE_BYTES,
@@ -229,7 +230,7 @@ fn describe(
     Ok(vhdx)
 }
 
-fn disk<'a>(file: &'a mut dyn Source, vhdx: &Vhdx, table: &Region) -> Result<Disk<'a>, Finding> {
+fn disk<'a>(file: &'a mut dyn Source, vhdx: &Vhdx, table: &Region) -> Result<Mapped<'a, Blocks>, Finding> {
     let block_bytes = u64::from(vhdx.block_bytes);
     let chunk_ratio = chunk_ratio(block_bytes, vhdx.logical_sector_bytes.into());
     let blocks = vhdx.disk_bytes.div_ceil(block_bytes);
@@ -242,47 +243,26 @@ fn disk<'a>(file: &'a mut dyn Source, vhdx: &Vhdx, table: &Region) -> Result<Dis
         );
         return Err(Finding::new("VHDX block allocation table", problem, COPY_AGAIN));
     }
-    let table = Paged::new(table.offset, table.length_bytes.into());
-    Ok(Disk { file, size_bytes: vhdx.disk_bytes, block_bytes, chunk_ratio, table })
+    let map = Blocks { chunk_ratio, table: Paged::new(table.offset, table.length_bytes.into()) };
+    Ok(Mapped { file, size_bytes: vhdx.disk_bytes, block_bytes, map })
 }
 
-struct Disk<'a> {
-    file: &'a mut dyn Source,
-    size_bytes: u64,
-    block_bytes: u64,
+struct Blocks {
     chunk_ratio: u64,
     table: Paged,
 }
 
-impl Disk<'_> {
+impl Map for Blocks {
+    type Packed = Infallible;
+
     /// 2.5.1: the state in the low bits, the place in MiB from bit 20 on.
-    fn place(&mut self, block: u64) -> io::Result<Place> {
+    fn place(&mut self, file: &mut dyn Source, block: u64) -> io::Result<Place<Infallible>> {
         const FULLY_PRESENT: u64 = 6;
-        let entry = u64::from_le_bytes(self.table.array(self.file, (block + block / self.chunk_ratio) * 8)?);
+        let entry = u64::from_le_bytes(self.table.array(file, (block + block / self.chunk_ratio) * 8)?);
         Ok(if entry & 7 == FULLY_PRESENT { Place::At(entry >> 20 << 20) } else { Place::Zero })
     }
-}
 
-impl Source for Disk<'_> {
-    fn size_bytes(&self) -> u64 {
-        self.size_bytes
-    }
-
-    fn next_data(&mut self, from: u64) -> io::Result<Option<Range<u64>>> {
-        next_block(self, from, self.size_bytes, self.block_bytes, |disk, block| {
-            Ok(matches!(disk.place(block)?, Place::At(_)))
-        })
-    }
-
-    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let block_bytes = self.block_bytes;
-        let part = |disk: &mut Self, offset: u64, buffer: &mut [u8]| match disk.place(offset / block_bytes)? {
-            Place::Zero => {
-                buffer.fill(0);
-                Ok(())
-            }
-            Place::At(place) => read_within(disk.file, place.saturating_add(offset % block_bytes), buffer),
-        };
-        read_mapped(self, offset, buffer, part, block_bytes)
+    fn unpack(&mut self, _: &mut dyn Source, _: u64, packed: Infallible) -> io::Result<&[u8]> {
+        match packed {}
     }
 }

@@ -3,7 +3,7 @@ use std::io::{Seek, SeekFrom, Write};
 
 use expect_test::{Expect, expect};
 use image::Uuid;
-use image::vhd::{self, FOOTER_BYTES, NotTaken, Vhd};
+use image::vhd::{self, FOOTER_BYTES, NotTaken, Vhd, VhdError};
 use tempfile::tempdir;
 
 use crate::support::{chain, content};
@@ -57,7 +57,10 @@ fn only_fixed_disks_of_whole_mebibytes_are_taken() {
     let fixed = made("fixed", "3M");
     assert_eq!(read(&fixed).unwrap().disk_bytes, 3 * MIB);
     assert_eq!(read(&made("dynamic", "3M")), Err(NotTaken::NotFixed("dynamic")));
-    assert_eq!(read(&made("fixed", "3073K")), Err(NotTaken::NotWholeMebibytes(3073 << 10)));
+    assert_eq!(
+        read(&made("fixed", "3073K")),
+        Err(NotTaken::Size(VhdError::NotWholeMebibytes { disk_bytes: 3073 << 10 }))
+    );
     assert_eq!(read(&fixed[512..]), Err(NotTaken::OtherSize { said: 3 * MIB, found: 3 * MIB - 512 }));
     assert_eq!(read(&fixed[..3 << 20]), Err(NotTaken::NoFooter));
     for at in [30, 55, 64, 90] {

@@ -55,18 +55,19 @@ fn container(to: &mut String, report: &Report) -> fmt::Result {
     match &report.container {
         Container::Raw => Ok(()),
         Container::Vhd(vhd) => {
-            let (cylinders, heads, sectors) = vhd.geometry;
+            let footer = &vhd.footer;
+            let (cylinders, heads, sectors) = footer.geometry;
             writeln!(
                 to,
                 "footer      size {} bytes (original {}), {cylinders}/{heads}/{sectors}",
-                vhd.current_bytes, vhd.original_bytes
+                footer.current_bytes, footer.original_bytes
             )?;
             writeln!(
                 to,
                 "            id {}, time stamp {}, by {:?} on {:?}",
-                vhd.id, vhd.time_stamp, vhd.creator, vhd.creator_host
+                footer.id, footer.time_stamp, footer.creator, footer.creator_host
             )?;
-            writeln!(to, "            checksum {}", right(vhd.checksum_is_right))?;
+            writeln!(to, "            checksum {}", right(footer.checksum_is_right))?;
             match vhd.block_bytes {
                 Some(bytes) => writeln!(to, "blocks      of {}", size(bytes.into())),
                 None => Ok(()),

@@ -3,10 +3,15 @@
 //! Source: Microsoft, "Virtual Hard Disk Image Format Specification" 1.0, sections "Hard Disk Footer Format" and
 //! "Appendix: CHS Calculation". A fixed VHD is the raw disk followed by the footer.
 
+mod footer;
 mod read;
 
 use uuid::Uuid;
 
+use footer::CHECKSUM_AT;
+
+pub(crate) use footer::{COOKIE, checksum};
+pub use footer::{Footer, VhdKind};
 pub use read::{NotTaken, read};
 
 pub const FOOTER_BYTES: usize = 512;
@@ -39,19 +44,14 @@ pub enum VhdError {
 /// The 512 bytes that follow the raw disk.
 pub fn footer(vhd: &Vhd) -> Result<[u8; FOOTER_BYTES], VhdError> {
     let disk_bytes = vhd.disk_bytes;
-    if !disk_bytes.is_multiple_of(SIZE_STEP_BYTES) {
-        return Err(VhdError::NotWholeMebibytes { disk_bytes });
-    }
-    if disk_bytes == 0 || disk_bytes > MAX_SIZE_BYTES {
-        return Err(VhdError::OutOfRange { disk_bytes });
-    }
+    check_size(disk_bytes)?;
     let (cylinders, heads, sectors_per_track) = chs(disk_bytes / 512);
 
     let mut footer = [0; FOOTER_BYTES];
     let mut put = |offset: usize, bytes: &[u8]| {
         footer[offset..offset + bytes.len()].copy_from_slice(bytes);
     };
-    put(0, b"conectix");
+    put(0, COOKIE);
     put(8, &2u32.to_be_bytes()); // Features: the reserved bit, which is always set
     put(12, &0x0001_0000u32.to_be_bytes()); // File format version 1.0
     put(16, &u64::MAX.to_be_bytes()); // Data offset: none, since the disk is fixed
@@ -67,9 +67,19 @@ pub fn footer(vhd: &Vhd) -> Result<[u8; FOOTER_BYTES], VhdError> {
     put(60, &2u32.to_be_bytes()); // Disk type: fixed
     put(68, vhd.id.as_bytes());
 
-    let checksum = !footer.iter().map(|byte| u32::from(*byte)).sum::<u32>();
-    footer[64..68].copy_from_slice(&checksum.to_be_bytes());
+    let checksum = checksum(&footer, CHECKSUM_AT);
+    footer[CHECKSUM_AT..CHECKSUM_AT + 4].copy_from_slice(&checksum.to_be_bytes());
     Ok(footer)
+}
+
+fn check_size(disk_bytes: u64) -> Result<(), VhdError> {
+    if !disk_bytes.is_multiple_of(SIZE_STEP_BYTES) {
+        return Err(VhdError::NotWholeMebibytes { disk_bytes });
+    }
+    if disk_bytes == 0 || disk_bytes > MAX_SIZE_BYTES {
+        return Err(VhdError::OutOfRange { disk_bytes });
+    }
+    Ok(())
 }
 
 /// Cylinders, heads and sectors per track for a number of sectors, by the appendix's algorithm.
