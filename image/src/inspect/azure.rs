@@ -5,18 +5,26 @@ use serde::Serialize;
 use super::{Container, Report, TableKind, VhdKind};
 use crate::vhd::SIZE_STEP_BYTES;
 
-const PREPARE: &str = "Microsoft Learn, Prepare Linux for imaging in Azure (azure/virtual-machines/linux/create-upload-generic)";
-const GENERATION_2: &str =
-    "Microsoft Learn, Support for generation 2 VMs on Azure (azure/virtual-machines/generation-2)";
-const DISKS: &str =
-    "Microsoft Learn, Introduction to Azure managed disks (azure/virtual-machines/managed-disks-overview)";
-const TRUSTED_LAUNCH: &str =
-    "Microsoft Learn, Trusted Launch for Azure VMs (azure/virtual-machines/trusted-launch)";
-const VHD: &str = "Microsoft, Virtual Hard Disk Image Format Specification 1.0, Hard Disk Footer Format";
-const UEFI: &str = "UEFI 2.10, section 3.5.1.1: removable media boot behavior";
+// Title, address and section of pages as they were in 2026.
+const NOTES: &str = "Microsoft Learn, Prepare Linux for imaging in Azure \
+    (azure/virtual-machines/linux/create-upload-generic), General Linux installation notes";
+const MODULES: &str = "Microsoft Learn, Prepare Linux for imaging in Azure \
+    (azure/virtual-machines/linux/create-upload-generic), Install kernel modules without Hyper-V, General Linux system requirements";
+const CONVERT: &str = "Microsoft Learn, Prepare a Windows VHD or VHDX to upload to Azure \
+    (azure/virtual-machines/windows/prepare-for-upload-vhd-image), Convert the virtual disk to a fixed size VHD";
+const OS_DISK: &str = "Microsoft Learn, Introduction to Azure managed disks \
+    (azure/virtual-machines/managed-disks-overview), OS disk";
+const VOLUME: &str = "Microsoft Learn, Upgrade existing Azure Gen1 VMs to Trusted launch \
+    (azure/virtual-machines/trusted-launch-existing-vm-gen-1), Update Guest OS volume";
+const SECURE_BOOT: &str = "Microsoft Learn, Trusted Launch for Azure virtual machines \
+    (azure/virtual-machines/trusted-launch), Secure Boot";
+const UEFI: &str = "UEFI 2.10, section 3.5.1.1: Removable Media Boot Behavior";
 
 /// The largest disk to boot from.
 const MAX_DISK_BYTES: u64 = 4095 << 30;
+
+/// The largest VHD that the notes for Linux know of; they don't say for which generation.
+const MAX_NOTED_BYTES: u64 = 1023 << 30;
 
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -50,6 +58,7 @@ pub fn verdicts(report: &Report, kernel_config: Option<&str>) -> Vec<Verdict> {
         boot_program(report),
         secure_boot(report),
         drivers(kernel_config),
+        file_systems(kernel_config),
         undamaged(report),
     ]
 }
@@ -67,6 +76,10 @@ fn verdict(
     Verdict { rule, outcome, reason, hint, source }
 }
 
+fn unknown(rule: &'static str, source: &'static str, reason: String, hint: &'static str) -> Verdict {
+    Verdict { rule, outcome: Outcome::Unknown, reason, hint: Some(hint), source }
+}
+
 fn fixed_vhd(report: &Report) -> Verdict {
     let judged = match &report.container {
         Container::Vhd(vhd) if vhd.footer.kind == VhdKind::Fixed => Ok("it is one".to_owned()),
@@ -75,7 +88,7 @@ fn fixed_vhd(report: &Report) -> Verdict {
         }
         other => Err((format!("it is {}", other.name()), "cargo xtask image convert FILE disk.vhd")),
     };
-    verdict("the file is a fixed VHD", PREPARE, judged)
+    verdict("the file is a fixed VHD", NOTES, judged)
 }
 
 fn footer(report: &Report) -> Verdict {
@@ -88,12 +101,12 @@ fn footer(report: &Report) -> Verdict {
                 true if vhd.footer.current_bytes != room => {
                     Err((format!("its current size is {} bytes, not {room}", vhd.footer.current_bytes), hint))
                 }
-                true => Ok(format!("current size {room} bytes, which counts for Azure")),
+                true => Ok(format!("{room} bytes, before a footer of {}", crate::vhd::FOOTER_BYTES)),
             }
         }
         _ => Err(("there is no footer of a fixed VHD".to_owned(), hint)),
     };
-    verdict("its footer tells the size that it has", VHD, judged)
+    verdict("its footer tells the size that it has", CONVERT, judged)
 }
 
 fn whole_mebibytes(report: &Report) -> Verdict {
@@ -105,22 +118,28 @@ fn whole_mebibytes(report: &Report) -> Verdict {
         }
         Some(bytes) => Ok(format!("{} MiB", bytes / SIZE_STEP_BYTES)),
     };
-    verdict("the disk has whole MiB", PREPARE, judged)
+    verdict("the disk has whole MiB", NOTES, judged)
 }
 
 fn size(report: &Report) -> Verdict {
+    let rule = "a disk to boot from has at most 4095 GiB";
     let judged = match report.disk_bytes {
-        Some(bytes) if bytes <= MAX_DISK_BYTES => Ok("it is smaller".to_owned()),
+        Some(bytes) if bytes <= MAX_NOTED_BYTES => Ok("it is smaller".to_owned()),
+        Some(bytes) if bytes <= MAX_DISK_BYTES => {
+            let reason =
+                format!("it has {} GiB, and the notes for Linux allow a VHD of 1023 only", bytes >> 30);
+            return unknown(rule, OS_DISK, reason, "make it smaller: Azure grows disks");
+        }
         Some(bytes) => {
             Err((format!("it has {} GiB", bytes >> 30), "make it smaller: Azure grows disks, not images"))
         }
         None => Err(("there is no disk".to_owned(), "build one with it")),
     };
-    verdict("a disk to boot from has at most 4095 GiB", DISKS, judged)
+    verdict(rule, OS_DISK, judged)
 }
 
 fn partition_table(report: &Report) -> Verdict {
-    let hint = "partition it anew with a GPT: UEFI starts nothing else";
+    let hint = "partition it anew with a GPT";
     let judged = match &report.table {
         Some(table) if table.kind == TableKind::Gpt && table.sector_bytes == 512 => Ok("GPT".to_owned()),
         Some(table) if table.kind == TableKind::Gpt => {
@@ -129,7 +148,7 @@ fn partition_table(report: &Report) -> Verdict {
         Some(_) => Err(("MBR, which generation 1 boots from".to_owned(), hint)),
         None => Err(("there is none".to_owned(), hint)),
     };
-    verdict("the disk has a GUID partition table", GENERATION_2, judged)
+    verdict("the disk has a GUID partition table", VOLUME, judged)
 }
 
 fn efi_system_partition(report: &Report) -> Verdict {
@@ -143,7 +162,7 @@ fn efi_system_partition(report: &Report) -> Verdict {
         }
         Some(esp) => Err((format!("partition {} has no FAT file system that can be read", esp.number), hint)),
     };
-    verdict("it has an EFI system partition", GENERATION_2, judged)
+    verdict("it has an EFI system partition", VOLUME, judged)
 }
 
 /// Path and architecture of what firmware starts of a disk that it has no entry for.
@@ -175,33 +194,23 @@ fn secure_boot(report: &Report) -> Verdict {
         .programs
         .iter()
         .find(|program| BOOT_PROGRAMS.iter().any(|(path, _)| program.path.eq_ignore_ascii_case(path)));
-    let (outcome, reason) = match booted {
-        Some(program) if program.is_signed => (
-            Outcome::Unknown,
-            "the boot program is signed; whether firmware trusts the signer isn't known here",
-        ),
-        Some(_) => (Outcome::Unknown, "the boot program is not signed: with Secure Boot it isn't started"),
-        None => (Outcome::Unknown, "there is no boot program to look at"),
+    let reason = match booted {
+        Some(program) if program.is_signed => {
+            "the boot program is signed; whether firmware trusts the signer isn't known here"
+        }
+        Some(_) => "the boot program is not signed: with Secure Boot it isn't started",
+        None => "there is no boot program to look at",
     };
-    Verdict {
-        rule: "with Secure Boot, the boot program is signed by whom firmware trusts",
-        outcome,
-        reason: reason.to_owned(),
-        hint: Some("--security-type Standard, or Trusted Launch with Secure Boot off"),
-        source: TRUSTED_LAUNCH,
-    }
+    let rule = "with Secure Boot, the boot program is signed by whom firmware trusts";
+    let hint = "--security-type Standard, or Trusted Launch with Secure Boot off";
+    unknown(rule, SECURE_BOOT, reason.to_owned(), hint)
 }
 
 fn drivers(kernel_config: Option<&str>) -> Verdict {
     const NEEDED: [&str; 3] = ["CONFIG_HYPERV", "CONFIG_HYPERV_STORAGE", "CONFIG_HYPERV_NET"];
     let rule = "the kernel has Hyper-V's drivers";
-    let Some(config) = kernel_config else {
-        let hint = "keep kernel.config beside the image, as `cargo xtask build-image` does";
-        let reason = "there is no kernel.config beside the image".to_owned();
-        return Verdict { rule, outcome: Outcome::Unknown, reason, hint: Some(hint), source: PREPARE };
-    };
-    let is_built_in = |symbol: &&str| config.lines().any(|line| line.strip_prefix(symbol) == Some("=y"));
-    let missing: Vec<_> = NEEDED.iter().filter(|symbol| !is_built_in(symbol)).copied().collect();
+    let Some(config) = kernel_config else { return no_configuration(rule, MODULES) };
+    let missing: Vec<_> = NEEDED.into_iter().filter(|symbol| !has(config, symbol, &["y"])).collect();
     let judged = match missing.is_empty() {
         true => Ok("bus, storage and network are built in".to_owned()),
         false => Err((
@@ -209,7 +218,33 @@ fn drivers(kernel_config: Option<&str>) -> Verdict {
             "build them in, or have them as modules in the initramfs, which this check can't see",
         )),
     };
-    verdict(rule, PREPARE, judged)
+    verdict(rule, MODULES, judged)
+}
+
+/// What Azure hands over at the first start is on a disc with UDF.
+fn file_systems(kernel_config: Option<&str>) -> Verdict {
+    let rule = "the kernel knows VFAT and UDF";
+    let Some(config) = kernel_config else { return no_configuration(rule, NOTES) };
+    let knows = |symbol| has(config, symbol, &["y", "m"]);
+    let hint = "enable CONFIG_VFAT_FS and CONFIG_UDF_FS";
+    match (knows("CONFIG_VFAT_FS"), knows("CONFIG_UDF_FS")) {
+        (true, true) => verdict(rule, NOTES, Ok("it knows both".to_owned())),
+        (false, _) => verdict(rule, NOTES, Err(("it doesn't know VFAT".to_owned(), hint))),
+        (true, false) => {
+            let reason = "it doesn't know UDF, without which only cloud-init 21.2 and later provision";
+            unknown(rule, NOTES, reason.to_owned(), hint)
+        }
+    }
+}
+
+fn has(config: &str, symbol: &str, values: &[&str]) -> bool {
+    let mut found = config.lines().filter_map(|line| line.strip_prefix(symbol)?.strip_prefix('='));
+    found.any(|value| values.contains(&value))
+}
+
+fn no_configuration(rule: &'static str, source: &'static str) -> Verdict {
+    let hint = "keep kernel.config beside the image, as `cargo xtask build-image` does";
+    unknown(rule, source, "there is no kernel.config beside the image".to_owned(), hint)
 }
 
 fn undamaged(report: &Report) -> Verdict {
@@ -217,5 +252,5 @@ fn undamaged(report: &Report) -> Verdict {
         [] => Ok("nothing was found".to_owned()),
         [first, ..] => Err((first.to_string(), "see what was found")),
     };
-    verdict("nothing in it is damaged", GENERATION_2, judged)
+    verdict("nothing in it is damaged", CONVERT, judged)
 }

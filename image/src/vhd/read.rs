@@ -1,7 +1,7 @@
 //! Whether a file is a fixed VHD that Azure takes, by its size and its last 512 bytes.
 //!
 //! Sources: "Virtual Hard Disk Image Format Specification" 1.0, "Hard Disk Footer Format"; for Azure's part, "Prepare a Windows
-//! VHD or VHDX to upload to Azure" and "Create and upload a generic Linux VM to Azure".
+//! VHD or VHDX to upload to Azure", "Convert the virtual disk to a fixed size VHD", and "Prepare Linux for imaging in Azure".
 
 use super::{FOOTER_BYTES, Footer, Vhd, VhdError, VhdKind, check_size};
 

@@ -1,5 +1,6 @@
 //! Each format against judges that are not ours: cpio, fsck.fat, mtools, sgdisk, qemu-img, objdump, objcopy.
 
+mod azure;
 mod containers;
 mod cpio;
 mod disk;
