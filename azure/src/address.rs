@@ -73,6 +73,11 @@ impl Address {
         url
     }
 
+    /// Nothing on the way is encrypted, so nobody needs a certificate.
+    pub fn is_plain(&self) -> bool {
+        self.url.scheme() == "http"
+    }
+
     pub fn container(&self) -> &str {
         self.path.split('/').next().unwrap_or_default()
     }

@@ -48,11 +48,23 @@ pub struct Properties {
     pub marks: Option<Marks>,
 }
 
+/// What the service says of pages that it got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Got {
+    /// Their digest, which is ours.
+    Same,
+    /// Another digest.
+    Other,
+    /// No digest: an emulator doesn't reckon it.
+    Unsaid,
+}
+
 pub struct Blob<'a>(pub Line<'a>);
 
 const STATE: &str = "x-ms-meta-vtlforge_state";
 const SOURCE: &str = "x-ms-meta-vtlforge_source";
 const LEASE: &str = "x-ms-lease-id";
+const CONTENT_MD5: &str = "content-md5";
 
 impl Blob<'_> {
     pub fn access(&self) -> &Access {
@@ -87,23 +99,29 @@ impl Blob<'_> {
         tag(&self.0.send(&marked(call, marks))?.headers)
     }
 
-    /// Writes pages; the service compares what it got with the digest. At most 4 MiB.
-    pub fn put_page(&self, range: &Range<u64>, bytes: Bytes, lease: Option<&str>) -> Result<(), Trouble> {
+    /// Writes pages; the service compares what it got with the digest, and answers with its own. At most 4 MiB.
+    pub fn put_page(&self, range: &Range<u64>, bytes: Bytes, lease: Option<&str>) -> Result<Got, Trouble> {
+        let digest = STANDARD.encode(Md5::digest(&bytes));
         let call = Call::new(Method::PUT, "comp=page")
             .header("x-ms-page-write", "update")
             .header("x-ms-range", span(range))
-            .header("content-md5", STANDARD.encode(Md5::digest(&bytes)))
+            .header(CONTENT_MD5, digest.clone())
             .body(bytes);
         let call = match lease {
             Some(lease) => call.header(LEASE, lease),
             None => call,
         };
-        self.0.send(&call).map(drop)
+        Ok(got(text(&self.0.send(&call)?.headers, CONTENT_MD5).as_deref(), &digest))
     }
 
     pub fn read(&self, range: &Range<u64>) -> Result<Bytes, Trouble> {
-        let call = Call::new(Method::GET, "").header("x-ms-range", span(range));
-        Ok(self.0.send(&call)?.body)
+        let size_bytes = range.end - range.start;
+        let call = Call::new(Method::GET, "").header("x-ms-range", span(range)).answer_bytes(size_bytes);
+        let body = self.0.send(&call)?.body;
+        match body.len() as u64 == size_bytes {
+            true => Ok(body),
+            false => Err(foreign()),
+        }
     }
 
     /// Where the blob has pages, joined.
@@ -142,6 +160,14 @@ impl Blob<'_> {
     pub fn release(&self, lease: &str) -> Result<(), Trouble> {
         let call = Call::new(Method::PUT, "comp=lease").header("x-ms-lease-action", "release");
         self.0.send(&call.header(LEASE, lease)).map(drop)
+    }
+}
+
+fn got(said: Option<&str>, wanted: &str) -> Got {
+    match said {
+        None => Got::Unsaid,
+        Some(said) if said == wanted => Got::Same,
+        Some(_) => Got::Other,
     }
 }
 
@@ -211,6 +237,13 @@ fn page_list(body: &[u8]) -> Result<PageList, Trouble> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_services_digest_is_compared_where_there_is_one() {
+        assert_eq!(got(Some("qqq="), "qqq="), Got::Same);
+        assert_eq!(got(Some("rrr="), "qqq="), Got::Other);
+        assert_eq!(got(None, "qqq="), Got::Unsaid);
+    }
 
     /// The example of the reference, and its smallest form.
     #[test]

@@ -41,6 +41,13 @@ pub struct Claim {
     pub lease: String,
 }
 
+/// Where the data goes.
+struct Place {
+    standing: Standing,
+    etag: String,
+    is_leased_for_good: bool,
+}
+
 /// What is to be done about a blob that is there.
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
@@ -59,27 +66,46 @@ pub struct Claimant<'a> {
 impl Claimant<'_> {
     pub fn claim(&self, replace: bool) -> Result<Claim, End> {
         let (lease, mut replace) = (lease_id()?, replace);
+        // Most often there is nothing yet, and no look is needed to see that.
+        let mut next = self.place_if_free()?;
         for _ in 0..TRIES {
-            let there = self.look()?;
-            let (standing, etag) = match there.as_ref().map(|there| (judge(there, self.source), &there.etag))
-            {
-                Some((Found::GoOn(standing), etag)) if !replace => (standing, etag.clone()),
-                Some((Found::Other(why), _)) if !replace => return Err(self.other(&why)),
-                _ => match self.create(there.as_ref())? {
-                    Some(etag) => (Standing::New, etag),
-                    None => continue,
-                },
+            let place = match next.take() {
+                Some(place) => Some(place),
+                None => self.place(replace)?,
             };
+            let Some(Place { standing, etag, is_leased_for_good }) = place else { continue };
             // What is there now is ours.
             replace &= standing != Standing::New;
             // Nobody else writes any more; somebody may have until now.
-            if self.lease(&lease, there.is_some_and(|there| there.is_leased_for_good))? == etag {
+            if self.lease(&lease, is_leased_for_good)? == etag {
                 return Ok(Claim { standing, lease });
             }
             let _ = self.blob.release(&lease);
         }
         let address = &self.blob.access().address;
         Err(End::Failed(format!("{address} changes all the time: somebody else writes to it")))
+    }
+
+    /// None: something is there, or nothing may be. A look tells which.
+    fn place_if_free(&self) -> Result<Option<Place>, End> {
+        let new = |etag| Place { standing: Standing::New, etag, is_leased_for_good: false };
+        match self.blob.create(self.source.size_bytes, &self.marks(), None) {
+            Ok(etag) => Ok(Some(new(etag))),
+            Err(Trouble::Refused(_)) => Ok(None),
+            Err(trouble) => Err(self.end("can't create", trouble)),
+        }
+    }
+
+    /// What is there, or is made in its place. None: it changes just now.
+    fn place(&self, replace: bool) -> Result<Option<Place>, End> {
+        let there = self.look()?;
+        let is_leased_for_good = there.as_ref().is_some_and(|there| there.is_leased_for_good);
+        let place = |standing, etag| Place { standing, etag, is_leased_for_good };
+        match there.as_ref().map(|there| (judge(there, self.source), &there.etag)) {
+            Some((Found::GoOn(standing), etag)) if !replace => Ok(Some(place(standing, etag.clone()))),
+            Some((Found::Other(why), _)) if !replace => Err(self.other(&why)),
+            _ => Ok(self.create(there.as_ref())?.map(|etag| place(Standing::New, etag))),
+        }
     }
 
     fn look(&self) -> Result<Option<Properties>, End> {
@@ -93,9 +119,8 @@ impl Claimant<'_> {
 
     /// The new blob's tag. None: somebody was faster.
     fn create(&self, there: Option<&Properties>) -> Result<Option<String>, End> {
-        let marks = Marks { state: State::Uploading, source: self.source.identity };
         let instead_of = there.map(|properties| &properties.etag[..]);
-        match self.blob.create(self.source.size_bytes, &marks, instead_of) {
+        match self.blob.create(self.source.size_bytes, &self.marks(), instead_of) {
             Ok(etag) => Ok(Some(etag)),
             Err(trouble) if is(&trouble, &["ConditionNotMet", "BlobAlreadyExists"]) => Ok(None),
             Err(trouble) => Err(self.end("can't create", trouble)),
@@ -125,6 +150,10 @@ impl Claimant<'_> {
             }
             sleep(SLICE);
         }
+    }
+
+    fn marks(&self) -> Marks {
+        Marks { state: State::Uploading, source: self.source.identity }
     }
 
     fn end(&self, doing: &str, trouble: Trouble) -> End {

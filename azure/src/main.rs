@@ -5,6 +5,7 @@
 //! is written that could have them in it.
 
 mod address;
+mod back;
 mod bare;
 mod blob;
 mod claim;

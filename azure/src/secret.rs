@@ -210,7 +210,7 @@ pub mod tests {
             secret,
             parallel: 1,
             replace: false,
-            verify: Verify::Full,
+            verify: Verify::Sample,
             patience_seconds: 0,
             bare: None,
         }

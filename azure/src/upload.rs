@@ -1,5 +1,6 @@
-//! An upload from end to end: the file is cut into pieces, each piece is put where it is missing and read back, and at the
-//! end the blob is marked as complete. What an earlier upload left is believed when it was read back, so no journal is kept.
+//! An upload from end to end: the file is cut into pieces, each piece is put where it is missing, what `back` says is read
+//! back, and at the end the blob is marked as complete. What an earlier upload left is believed when it was read back, all of
+//! it, so no journal is kept.
 
 use std::{
     ops::Range,
@@ -12,13 +13,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use release::{
     Digest,
-    upload::{Event, Left, Request, Uploaded, Verify},
+    upload::{Event, Left, Request, Uploaded},
 };
 
 use crate::{
-    blob::{Blob, Marks, State},
+    back::Back,
+    blob::{Blob, Got, Marks, State},
     claim::{Claim, Claimant, LEASE, Standing},
     ranges,
     refusal::{End, end},
@@ -51,9 +54,16 @@ fn uploaded(request: &Request, around: &Surroundings) -> Result<Uploaded, (End, 
     if let Some(text) = access.note.clone() {
         (around.say)(Event::Note { text });
     }
-    let source = Source::scan(&request.file).map_err(failed)?;
     let patience = Duration::from_secs(request.patience_seconds);
-    let blob = Blob(Line::new(&access, patience, around.stop).map_err(failed)?);
+    // While the file is read, certificates are, and the line is opened; what goes wrong on it is told by what follows.
+    let (source, line) = thread::scope(|scope| {
+        let scanning = scope.spawn(|| Source::scan(&request.file));
+        let line = Line::new(&access, patience, around.stop);
+        (scanning.join(), line)
+    });
+    let source = source.unwrap_or_else(|_| Err("the reading of the file has crashed".to_owned()));
+    let source = source.map_err(failed)?;
+    let blob = Blob(line.map_err(failed)?);
     let claimant = Claimant { blob: &blob, source: &source, stop: around.stop, say: around.say };
     let claim = claimant.claim(request.replace).map_err(|end| (end, None))?;
 
@@ -77,6 +87,7 @@ fn uploaded(request: &Request, around: &Surroundings) -> Result<Uploaded, (End, 
         sent_bytes: transfer.sent_bytes.into_inner(),
         found_bytes: transfer.found_bytes.into_inner(),
         read_back_bytes: transfer.read_back_bytes.into_inner(),
+        confirmed_bytes: transfer.confirmed_bytes.into_inner(),
         retries: blob.0.retries(),
         source: source.identity.to_string(),
         milliseconds: started.elapsed().as_millis() as u64,
@@ -89,12 +100,13 @@ struct Transfer<'a> {
     blob: &'a Blob<'a>,
     source: &'a Source,
     claim: &'a Claim,
-    verify: Verify,
+    back: Back,
     next: AtomicUsize,
     there_bytes: AtomicU64,
     sent_bytes: AtomicU64,
     found_bytes: AtomicU64,
     read_back_bytes: AtomicU64,
+    confirmed_bytes: AtomicU64,
     /// Why it ends early; the first reason counts.
     ended: Mutex<Option<End>>,
 }
@@ -112,12 +124,13 @@ impl<'a> Transfer<'a> {
             blob,
             source,
             claim,
-            verify: request.verify,
+            back: Back::new(request.verify, source),
             next: AtomicUsize::new(0),
             there_bytes: AtomicU64::new(0),
             sent_bytes: AtomicU64::new(0),
             found_bytes: AtomicU64::new(0),
             read_back_bytes: AtomicU64::new(0),
+            confirmed_bytes: AtomicU64::new(0),
             ended: Mutex::new(None),
         }
     }
@@ -148,16 +161,27 @@ impl<'a> Transfer<'a> {
         Ok(())
     }
 
-    /// Takes one piece after the other until there is none, or somebody has set `stop`.
+    /// Takes one thing after the other until there is none, or somebody has set `stop`. What was sent is read back before
+    /// more is sent, so that both directions of the line are in use. Whoever sends the last piece of a span looks here again,
+    /// so nothing stays unread.
     fn carry(&self, there: &[Range<u64>]) {
         loop {
             if self.around.stop.load(Ordering::Relaxed) {
                 return self.give_up(End::Stopped);
             }
-            let Some(piece) = self.source.pieces.get(self.next.fetch_add(1, Ordering::Relaxed)) else {
-                return;
+            let read_back = match &self.back {
+                Back::Everything(spans) => spans.take(),
+                Back::Sample(_) | Back::Nothing => None,
             };
-            if let Err(end) = self.bring(piece, ranges::cover(there, &piece.range)) {
+            let done = match read_back {
+                Some(pieces) => self.read_back(pieces),
+                None => {
+                    let number = self.next.fetch_add(1, Ordering::Relaxed);
+                    let Some(piece) = self.source.pieces.get(number) else { return };
+                    self.bring(number, ranges::cover(there, &piece.range))
+                }
+            };
+            if let Err(end) = done {
                 return self.give_up(end);
             }
             let done_bytes = self.there_bytes.load(Ordering::Relaxed);
@@ -165,41 +189,84 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    /// One piece, certain to be there afterwards.
-    fn bring(&self, piece: &Piece, is_there: bool) -> Result<(), End> {
+    /// One piece, there afterwards.
+    fn bring(&self, number: usize, is_there: bool) -> Result<(), End> {
+        let piece = &self.source.pieces[number];
         let size_bytes = piece.range.end - piece.range.start;
-        if is_there && self.is_as_it_should_be(piece)? {
+        if is_there && self.are_as_they_should_be(std::slice::from_ref(piece))? {
             self.found_bytes.fetch_add(size_bytes, Ordering::Relaxed);
-        } else if self.claim.standing == Standing::Complete {
+            self.there_bytes.fetch_add(size_bytes, Ordering::Relaxed);
+            if let Back::Everything(spans) = &self.back {
+                spans.arrived(number, false);
+            }
+            return Ok(());
+        }
+        if self.claim.standing == Standing::Complete {
             return Err(End::Failed(format!(
                 "{} is marked as complete, but is not the file at bytes {} to {}\nhint: --replace overwrites it",
                 self.blob.access().address,
                 piece.range.start,
                 piece.range.end
             )));
-        } else {
-            let bytes = self.source.read(piece).map_err(End::Failed)?;
-            let put = self.blob.put_page(&piece.range, bytes.into(), Some(&self.claim.lease));
-            put.map_err(|trouble| self.end("can't write to", trouble))?;
-            self.sent_bytes.fetch_add(size_bytes, Ordering::Relaxed);
-            if self.verify == Verify::Full && !self.is_as_it_should_be(piece)? {
-                return Err(End::Failed(format!(
-                    "{} gives back other bytes than it was sent, from {} to {}",
-                    self.blob.access().address,
-                    piece.range.start,
-                    piece.range.end
-                )));
+        }
+        let bytes = Bytes::from(self.source.read(piece).map_err(End::Failed)?);
+        let got = self.blob.put_page(&piece.range, bytes.clone(), Some(&self.claim.lease));
+        match got.map_err(|trouble| self.end("can't write to", trouble))? {
+            Got::Same => _ = self.confirmed_bytes.fetch_add(size_bytes, Ordering::Relaxed),
+            Got::Other => return Err(self.changed("has got", &piece.range)),
+            Got::Unsaid => {}
+        }
+        self.sent_bytes.fetch_add(size_bytes, Ordering::Relaxed);
+        match &self.back {
+            Back::Everything(spans) => {
+                spans.arrived(number, true);
+                return Ok(());
             }
+            Back::Sample(sample) => {
+                if let Some(part) = sample.of(number) {
+                    let within = part.start - piece.range.start..part.end - piece.range.start;
+                    if self.read(&part)? != bytes[within.start as usize..within.end as usize] {
+                        return Err(self.changed("gives back", &part));
+                    }
+                }
+            }
+            Back::Nothing => {}
         }
         self.there_bytes.fetch_add(size_bytes, Ordering::Relaxed);
         Ok(())
     }
 
-    fn is_as_it_should_be(&self, piece: &Piece) -> Result<bool, End> {
-        let read = self.blob.read(&piece.range);
-        let bytes = read.map_err(|trouble| self.end("can't read back", trouble))?;
+    /// Neighbouring pieces that were sent.
+    fn read_back(&self, pieces: Range<usize>) -> Result<(), End> {
+        let pieces = &self.source.pieces[pieces];
+        let range = stretch(pieces);
+        if !self.are_as_they_should_be(pieces)? {
+            return Err(self.changed("gives back", &range));
+        }
+        self.there_bytes.fetch_add(range.end - range.start, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn are_as_they_should_be(&self, pieces: &[Piece]) -> Result<bool, End> {
+        let bytes = self.read(&stretch(pieces))?;
+        let mut rest = &bytes[..];
+        Ok(pieces.iter().all(|piece| {
+            let (own, others) = rest.split_at((piece.range.end - piece.range.start) as usize);
+            rest = others;
+            Digest::of(own) == piece.sha256
+        }))
+    }
+
+    fn read(&self, range: &Range<u64>) -> Result<Bytes, End> {
+        let bytes = self.blob.read(range).map_err(|trouble| self.end("can't read back", trouble))?;
         self.read_back_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        Ok(Digest::of(&bytes) == piece.sha256)
+        Ok(bytes)
+    }
+
+    fn changed(&self, what: &str, range: &Range<u64>) -> End {
+        let Range { start, end } = range;
+        let address = &self.blob.access().address;
+        End::Failed(format!("{address} {what} other bytes than it was sent, from {start} to {end}"))
     }
 
     fn ranges(&self) -> Result<Vec<Range<u64>>, End> {
@@ -244,4 +311,10 @@ impl<'a> Transfer<'a> {
     fn end(&self, doing: &str, trouble: Trouble) -> End {
         end(doing, trouble, self.blob.access())
     }
+}
+
+/// From the first to the last of neighbours.
+fn stretch(pieces: &[Piece]) -> Range<u64> {
+    let [first, ..] = pieces else { return 0..0 };
+    first.range.start..pieces.last().map_or(first.range.end, |last| last.range.end)
 }

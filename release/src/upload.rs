@@ -38,13 +38,16 @@ pub enum SecretFile {
     Environment,
 }
 
-/// How an upload is checked after the service has compared the digest of each range it got.
+/// What of an upload is read back, after the service has compared the digest of each range that it got, and before the list
+/// of its ranges is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verify {
-    /// Which ranges there are, and every one read back.
+    /// Everything.
     Full,
-    /// Which ranges there are.
+    /// The first and the last data, and a part of some ranges between them.
+    Sample,
+    /// Nothing.
     Ranges,
 }
 
@@ -93,6 +96,8 @@ pub struct Uploaded {
     /// Found there, read back and equal.
     pub found_bytes: u64,
     pub read_back_bytes: u64,
+    /// Sent, and the service has answered with the digest of what it got, which is ours.
+    pub confirmed_bytes: u64,
     /// Requests that were sent again.
     pub retries: u64,
     /// Of the data's places and digests; the blob's metadata has it too.

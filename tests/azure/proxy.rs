@@ -1,4 +1,5 @@
-//! A line between an upload and the service that can be slow, and that can break: once, or for good. Counts what goes up.
+//! A line between an upload and the service that can be slow, that can break, once or for good, and that can change what it
+//! carries. Counts what goes up.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -26,7 +27,15 @@ struct State {
     is_down: AtomicBool,
     /// After each 64 KiB.
     pause_ms: AtomicU64,
+    /// The byte that goes up behind so many others becomes another.
+    damage_at: AtomicU64,
+    /// The service's answers that something was made say that they got this.
+    answers_digest: AtomicBool,
 }
+
+/// Of nothing.
+const OTHER_MD5: &str = "1B2M2Y8AsgTpgAmY7PhCfg==";
+const MADE: &[u8] = b"HTTP/1.1 201 Created\r\n";
 
 impl Proxy {
     /// To a port of this machine.
@@ -39,6 +48,8 @@ impl Proxy {
             for_good: AtomicBool::new(false),
             is_down: AtomicBool::new(false),
             pause_ms: AtomicU64::new(0),
+            damage_at: AtomicU64::new(u64::MAX),
+            answers_digest: AtomicBool::new(false),
         });
         let proxy = Proxy { port: listener.local_addr().unwrap().port(), state: state.clone() };
         thread::spawn(move || {
@@ -68,6 +79,16 @@ impl Proxy {
         self.state.is_down.store(false, Ordering::Relaxed);
     }
 
+    /// Changes one byte, when so many more have gone up.
+    pub fn damage_after(&self, bytes: u64) {
+        self.state.damage_at.store(self.up_bytes() + bytes, Ordering::Relaxed);
+    }
+
+    /// From now on the service says that it got something else.
+    pub fn answer_with_another_digest(&self, does: bool) {
+        self.state.answers_digest.store(does, Ordering::Relaxed);
+    }
+
     pub fn slow_down(&self, pause_ms: u64) {
         self.state.pause_ms.store(pause_ms, Ordering::Relaxed);
     }
@@ -77,12 +98,12 @@ fn carry(client: TcpStream, service: TcpStream, state: &Arc<State>) {
     let (up, down) = ((client.try_clone(), service.try_clone()), (service, client));
     let (Ok(from), Ok(to)) = up else { return };
     let state = state.clone();
-    thread::spawn(move || pass(from, to, Some(&state)));
-    thread::spawn(move || pass(down.0, down.1, None));
+    let of_answers = state.clone();
+    thread::spawn(move || pass(from, to, &state, true));
+    thread::spawn(move || pass(down.0, down.1, &of_answers, false));
 }
 
-/// `counted` goes up.
-fn pass(mut from: TcpStream, mut to: TcpStream, counted: Option<&State>) {
+fn pass(mut from: TcpStream, mut to: TcpStream, state: &State, goes_up: bool) {
     let mut buffer = vec![0; 64 << 10];
     let mut pass = || -> io::Result<()> {
         loop {
@@ -90,7 +111,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, counted: Option<&State>) {
             if count == 0 {
                 return Ok(());
             }
-            if let Some(state) = counted {
+            if goes_up {
                 thread::sleep(Duration::from_millis(state.pause_ms.load(Ordering::Relaxed)));
                 let up = state.up_bytes.fetch_add(count as u64, Ordering::Relaxed) + count as u64;
                 if up >= state.cut_at.load(Ordering::Relaxed) {
@@ -100,6 +121,15 @@ fn pass(mut from: TcpStream, mut to: TcpStream, counted: Option<&State>) {
                     }
                     return Err(io::ErrorKind::ConnectionAborted.into());
                 }
+                let damaged = state.damage_at.load(Ordering::Relaxed).wrapping_sub(up - count as u64);
+                if let Some(byte) = usize::try_from(damaged).ok().and_then(|at| buffer[..count].get_mut(at)) {
+                    *byte ^= 1;
+                }
+            } else if state.answers_digest.load(Ordering::Relaxed) && buffer[..count].starts_with(MADE) {
+                to.write_all(MADE)?;
+                to.write_all(format!("Content-MD5: {OTHER_MD5}\r\n").as_bytes())?;
+                to.write_all(&buffer[MADE.len()..count])?;
+                continue;
             }
             to.write_all(&buffer[..count])?;
         }

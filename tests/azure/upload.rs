@@ -19,7 +19,7 @@ fn of_a_gibibyte_only_the_data_is_sent_and_a_cut_line_is_taken_up_again() {
     let data: Vec<_> = (0..16).map(|n| n * 64 * MIB + n * 4096 + 512).map(|at| at..at + 4 * MIB).collect();
     let disk = account.disk("disk", 1024 * MIB, &data);
     account.proxy.cut_after(20 * MIB, false);
-    let said = uploaded(run(&mut account.upload(&disk.path, "disk.vhd")));
+    let said = uploaded(run(account.upload(&disk.path, "disk.vhd").args(["--verify", "full"])));
     disk.check(&account.show("disk.vhd"));
     assert_eq!(
         (&said["data-bytes"], &said["sent-bytes"], &said["read-back-bytes"], &said["found-bytes"]),
@@ -92,9 +92,52 @@ fn what_arrived_wrong_is_sent_again_and_what_was_complete_is_not_mended_in_silen
 
     // Data where the file has none.
     account.judge(&["write", "disk.vhd", &(12 * MIB).to_string(), "7"]);
-    for how in ["full", "ranges"] {
+    for how in ["full", "sample", "ranges"] {
         let told = failed(&run(account.upload(&disk.path, "disk.vhd").args(["--verify", how])), &[]);
         assert!(told.contains("has data that the file doesn't have"), "{told}");
+    }
+}
+
+/// A line that changes a byte of what is sent, and a service that says that it got something else.
+#[test]
+fn each_way_to_verify_shows_what_it_says() {
+    let account = Account::new("verify");
+    let disk = account.disk("disk", 64 * MIB, &[0..40 * MIB]);
+    let data_bytes = disk.data_bytes();
+    let upload = |how: &str| {
+        let mut command = account.upload(&disk.path, &format!("{how}.vhd"));
+        command.args(["--parallel", "1", "--verify", how]);
+        command
+    };
+    for (how, read_back_bytes) in [
+        ("full", data_bytes..=data_bytes),
+        // Both ends, and one of two pieces.
+        ("sample", 5 * (64 << 10)..=7 * (64 << 10)),
+        ("ranges", 0..=0),
+    ] {
+        let said = uploaded(run(&mut upload(how)));
+        assert!(read_back_bytes.contains(&said["read-back-bytes"].as_u64().unwrap()), "{how}: {said}");
+        // The emulator says nothing of what it got.
+        assert_eq!((&said["confirmed-bytes"], &said["sent-bytes"]), (&0.into(), &data_bytes.into()), "{how}");
+        disk.check(&account.show(&format!("{how}.vhd")));
+    }
+    // In the first range, and in the middle, where a sample needn't look.
+    for (at, shown_by) in [(32 << 10, &["full", "sample"][..]), (21 * MIB, &["full"])] {
+        for how in shown_by {
+            account.proxy.damage_after(at);
+            let told = failed(&run(upload(how).arg("--replace")), &[]);
+            assert!(told.contains("gives back other bytes than it was sent"), "{how}: {told}");
+            assert_eq!(account.show(&format!("{how}.vhd"))["metadata"]["vtlforge_state"], "uploading");
+            // What is there is not believed.
+            let said = uploaded(run(&mut upload(how)));
+            assert!(said["sent-bytes"].as_u64().unwrap() >= 4 * MIB, "{how}: {said}");
+            disk.check(&account.show(&format!("{how}.vhd")));
+        }
+    }
+    account.proxy.answer_with_another_digest(true);
+    for how in ["full", "sample", "ranges"] {
+        let told = failed(&run(upload(how).arg("--replace")), &[]);
+        assert!(told.contains("has got other bytes than it was sent"), "{how}: {told}");
     }
 }
 

@@ -13,7 +13,7 @@ use crate::profile::{Spec, Vtl};
 
 #[derive(Subcommand, Debug)]
 pub enum Azure {
-    /// Put a disk into a storage account as a page blob: only what is not zeros, in parallel, and read back
+    /// Put a disk into a storage account as a page blob: only what is not zeros, in parallel, and compared
     Upload(upload::Upload),
     /// Write a template and a script that make an image of the uploaded disk, and machines of that
     Image(image::Image),

@@ -38,8 +38,8 @@ pub struct Upload {
     /// Overwrite a blob that is something else
     #[arg(long)]
     pub replace: bool,
-    /// What is compared when all is sent
-    #[arg(long, value_enum, default_value_t = How::Full)]
+    /// What is read back of the data that was sent
+    #[arg(long, value_enum, default_value_t = How::Sample)]
     pub verify: How,
     /// Requests at a time, of 4 MiB each
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -56,9 +56,11 @@ pub struct Upload {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum How {
-    /// Every range is read back
+    /// Everything is read back: what is stored is the file, whatever the service says
     Full,
-    /// Only which ranges there are; the service has checked the digest of each as it came
+    /// The first and the last data, and a part of every sixteenth range: shows what is wrong with all of it, or much
+    Sample,
+    /// Nothing: the service alone has compared the digest of each range that it got, and says which ranges it has
     Ranges,
 }
 
@@ -101,6 +103,7 @@ fn upload(arguments: &Upload, reporter: &Arc<Reporter>) -> Result<ExitCode> {
         replace: arguments.replace,
         verify: match arguments.verify {
             How::Full => Verify::Full,
+            How::Sample => Verify::Sample,
             How::Ranges => Verify::Ranges,
         },
         patience_seconds: arguments.patience,
@@ -184,17 +187,19 @@ fn done(uploaded: &Uploaded, reporter: &Reporter) {
     if reporter.is_json() {
         return;
     }
-    let compared = match uploaded.read_back_bytes {
-        0 => "its ranges compared".to_owned(),
-        read => format!("{} read back", bytes(read)),
-    };
     reporter.note(&format!(
-        "  data {} of {}: {} sent, {} found there, {compared}",
+        "  data {} of {}: {} sent, {} found there; {} read back, the service's digests compared for {}",
         bytes(uploaded.data_bytes),
         bytes(uploaded.file_bytes),
         bytes(uploaded.sent_bytes),
         bytes(uploaded.found_bytes),
+        bytes(uploaded.read_back_bytes),
+        bytes(uploaded.confirmed_bytes),
     ));
+    // Read back in full: at least what was sent.
+    if uploaded.confirmed_bytes < uploaded.sent_bytes && uploaded.read_back_bytes < uploaded.sent_bytes {
+        reporter.note("  the service doesn't say what it has got, as an emulator may; --verify full reads everything back");
+    }
     reporter.print(&uploaded.blob);
 }
 
