@@ -11,6 +11,7 @@ mod mapped;
 mod partitions;
 mod program;
 mod qcow2;
+mod svg;
 mod vhd;
 mod vhdx;
 
@@ -25,6 +26,7 @@ pub use finding::Finding;
 pub use partitions::{GptHeader, Partition, Table, TableKind};
 pub use program::{Program, Section};
 pub use qcow2::{Compression, Decompress};
+pub use svg::svg;
 
 use crate::source::Source;
 pub use crate::vhd::VhdKind;

@@ -4,10 +4,10 @@ use std::fs;
 use std::io::{self, Cursor};
 use std::ops::Range;
 
-use expect_test::{Expect, expect};
+use expect_test::{Expect, expect, expect_file};
 use image::disk::{Content, Disk, DiskLayout, Partition, Size};
 use image::inspect::azure::{Outcome, verdicts};
-use image::inspect::{Compression, Decompress, Report, drawing, inspect};
+use image::inspect::{Compression, Decompress, Report, drawing, inspect, svg};
 use image::qcow2::Qcow2Layout;
 use image::source::Source;
 use image::vhdx::{Identity, VhdxLayout};
@@ -226,6 +226,33 @@ fn the_drawing_is_to_scale() {
     .assert_eq(&drawn);
 }
 
+/// Drawn once for eyes (`layout.svg`), and judged by a parser of XML, with names that would break out of it.
+#[test]
+fn the_picture_is_to_scale_and_well_formed() {
+    let mut report = report(&as_vhdx(&disk()));
+    expect_file!["layout.svg"].assert_eq(&svg(&report, "disk.vhdx"));
+    let hostile = "</text><script>\u{1}\u{ffff}&amp;\"'";
+    report.table.as_mut().unwrap().partitions[0].name = hostile.repeat(9);
+    report.volumes[0].volume.files[0].path = format!("/{hostile}");
+    report.programs[0].path = hostile.to_owned();
+    assert_well_formed(&svg(&report, hostile), &[hostile.replace(['\u{1}', '\u{ffff}'], "\u{fffd}")]);
+}
+
+/// Also that nothing but drawing is in it, and that these texts are.
+fn assert_well_formed(xml: &str, texts: &[String]) {
+    let folder = tempdir().unwrap();
+    fs::write(folder.path().join("picture.svg"), xml).unwrap();
+    let script = "import sys, xml.etree.ElementTree as tree\n\
+        root = tree.parse('picture.svg').getroot()\n\
+        names = {element.tag.split('}')[1] for element in root.iter()}\n\
+        assert names <= {'svg', 'title', 'style', 'defs', 'pattern', 'rect', 'text', 'all'}, names\n\
+        texts = [element.text for element in root.iter()]\n\
+        assert all(text in texts for text in sys.argv[1:]), texts";
+    let mut command = vec!["python3", "-c", script];
+    command.extend(texts.iter().map(String::as_str));
+    content(folder.path(), "python3", &command);
+}
+
 /// What others make: sgdisk's tables, mkfs.fat's file systems of every kind, qemu-img's containers.
 #[test]
 fn images_of_others_are_read() {
@@ -433,6 +460,7 @@ fn tables_that_cannot_be_are_told() {
 fn mutated_images_are_survived() {
     let disk = disk();
     let images = [program(), as_vhd(&disk), as_vhdx(&disk), as_qcow2(&disk), disk];
+    let mut pictures = String::new();
     let count = if std::env::var_os("VTLFORGE_EXHAUSTIVE").is_some() { 50_000 } else { 400 };
     let mut state = 5_u64;
     let mut below = |limit: u64| {
@@ -459,10 +487,15 @@ fn mutated_images_are_survived() {
             let drawn = drawing(&report);
             assert!(drawn.lines().all(|line| line.chars().count() <= 80), "{drawn}");
             verdicts(&report, None);
+            if pictures.len() < 20 << 20 {
+                pictures += &svg(&report, "broken");
+            }
             assert!(source.read_bytes < 400 * MIB, "{:?}", source.patches);
             assert!(report.findings.len() < 10_000);
         }
     }
+    let all = format!("<all xmlns=\"http://www.w3.org/2000/svg\">{pictures}</all>");
+    assert_well_formed(&all, &["broken".to_owned()]);
 }
 
 /// Sectors that hold something other than the content of files.

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
-use image::inspect::{azure, inspect};
+use image::inspect::{azure, inspect, svg};
 use serde_json::json;
 
 use crate::disks::{Raw, Target, Unpacker, convert};
@@ -30,6 +30,9 @@ pub struct Inspect {
     /// As JSON on standard output
     #[arg(long)]
     pub json: bool,
+    /// As a drawing to scale (SVG) on standard output
+    #[arg(long, conflicts_with = "json")]
+    pub svg: bool,
     /// The kernel's configuration, to look for drivers [default: kernel.config beside the file]
     #[arg(long, value_name = "FILE")]
     pub kernel_config: Option<PathBuf>,
@@ -78,7 +81,10 @@ fn show_image(arguments: &Inspect) -> Result<ExitCode> {
     let report = inspect(&mut Raw::open(&arguments.file)?, &Unpacker);
     let is_image = report.table.is_some() || !report.volumes.is_empty() || !report.programs.is_empty();
     let azure = if is_image { azure::verdicts(&report, config.as_deref()) } else { Vec::new() };
-    if arguments.json {
+    if arguments.svg {
+        let name = arguments.file.file_name().unwrap_or(arguments.file.as_os_str());
+        print!("{}", svg(&report, &name.to_string_lossy()));
+    } else if arguments.json {
         let mut value = serde_json::to_value(&report)?;
         value["azure"] = json!(azure);
         println!("{}", serde_json::to_string_pretty(&value)?);
