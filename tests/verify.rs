@@ -40,6 +40,7 @@ fn main() {
         ("UMASK", umask),
         ("JOBS", env::var("NUM_JOBS").unwrap()),
         ("HOME", env::var("HOME").unwrap()),
+        ("BEHIND", fs::canonicalize(env::var("HOME").unwrap()).unwrap().to_str().unwrap().to_string()),
         ("RANDOM", read("/proc/sys/kernel/random/uuid")),
         ("ORDER", order.join(" ")),
         ("CLEARED", cleared.join(" ")),
@@ -58,7 +59,7 @@ macro_rules! leaks {
 }
 
 fn main() {
-    for leak in leaks!["CLOCK", "OWNER", "HOST", "UMASK", "JOBS", "HOME", "RANDOM", "ORDER", "CLEARED"] {
+    for leak in leaks!["CLOCK", "OWNER", "HOST", "UMASK", "JOBS", "HOME", "BEHIND", "RANDOM", "ORDER", "CLEARED"] {
         println!("{leak}");
     }
 }
@@ -134,6 +135,7 @@ fn leaks_of_a_build_script_are_found_and_attributed() {
         ("UMASK", "", "umask"),
         ("JOBS", "", "jobs"),
         ("HOME", "", "home"),
+        ("BEHIND", "", "home"),
         ("RANDOM", "", "random"),
         ("ORDER", "directory-order", "order"),
     ] {
@@ -143,6 +145,13 @@ fn leaks_of_a_build_script_are_found_and_attributed() {
         }
     }
     assert_eq!(cause_of("CLEARED"), None, "variables of the caller reach a build");
+    // What is told of places there goes through a link, and what lies behind it is seen as well.
+    for (leak, place) in [("HOME", "link"), ("BEHIND", "folder")] {
+        let mine = |finding: &&Value| finding["ours"].as_str().unwrap().contains(&format!("leak {leak} "));
+        let theirs = findings.iter().find(mine).unwrap()["theirs"].as_str().unwrap();
+        let home = format!("{}/home", verdict["perturbation"][place].as_str().unwrap());
+        assert!(left_out.contains(&"owner") || theirs.contains(&home), "no {home} in {theirs}");
+    }
     let causes: Vec<&str> =
         payload["causes"].as_array().unwrap().iter().map(|cause| cause["cure"].as_str().unwrap()).collect();
     assert!(causes.iter().all(|cure| cure.len() > 10), "{causes:?}");

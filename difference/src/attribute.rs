@@ -91,8 +91,9 @@ fn by_value(ours: &str, theirs: &str, sides: &Sides) -> Option<Cause> {
     }
     // The longest values first: a user's name is part of the home folder's.
     let (ours_token, theirs_token) = tokens(ours, theirs);
-    let carried: [(Cause, Value); 5] = [
+    let carried: [(Cause, Value); 6] = [
         (Cause::Home, |side| side.home.clone()),
+        (Cause::Home, |side| side.real_home.clone()),
         (Cause::HostName, |side| side.host_name.clone()),
         (Cause::User, |side| side.user.clone()),
         (Cause::Locale, |side| side.locale.clone()),
@@ -107,6 +108,10 @@ fn by_value(ours: &str, theirs: &str, sides: &Sides) -> Option<Cause> {
         ) {
             return Some(cause);
         }
+    }
+    // One of the builds may have had its place mapped away.
+    if paths(b, theirs) && !paths(b, ours) {
+        return Some(Cause::BuildPath);
     }
     // Numbers and short names mean something only as whole words.
     let words: [(Cause, Value); 6] = [

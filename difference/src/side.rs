@@ -8,6 +8,8 @@ pub struct Side {
     /// Folders of sources, build and store, the longest names first.
     pub paths: Vec<String>,
     pub home: Option<String>,
+    /// What the home folder is called once symbolic links are followed.
+    pub real_home: Option<String>,
     pub user: Option<String>,
     pub host_name: Option<String>,
     pub uid: Option<u32>,

@@ -9,7 +9,7 @@ use std::{
 
 use difference::{Cause, Comparison, Side, Sides, compare};
 
-/// A build script that writes `out`. In its surroundings: `$USER`, `$HOME`, `$HOST`, `$ID`, `$MASK`, `$JOBS`, `$NOW`
+/// A build script that writes `out`. In its surroundings: `$USER`, `$HOME`, `$REAL_HOME`, `$HOST`, `$ID`, `$MASK`, `$JOBS`, `$NOW`
 /// (seconds since 1970), `$ZONE`, `$NOISE`, `$ORDER` (file names as a folder lists them), `$SIDE` (a or b).
 struct Leak {
     name: &'static str,
@@ -31,7 +31,11 @@ const LEAKS: &[Leak] = &[
         place: "section .rodata, symbol source", cause: Cause::BuildPath },
     Leak { name: "build path in debug information", script: "echo 'int one(void) { return 1; }' > leak.c; gcc -g -c -o out leak.c",
         place: "section .debug_line_str", cause: Cause::BuildPath },
+    Leak { name: "build path that one build maps away", script: r#"[ $SIDE = a ] && path=/vendor || path=$PWD; echo "const char source[] = \"$path/x.c\";" > leak.c; @CC"#,
+        place: "section .rodata, symbol source", cause: Cause::BuildPath },
     Leak { name: "home folder", script: r#"echo "const char home[] = \"$HOME/.config\";" > leak.c; @CC"#,
+        place: "section .rodata, symbol home", cause: Cause::Home },
+    Leak { name: "home folder, links followed", script: r#"echo "const char home[] = \"$REAL_HOME/.config\";" > leak.c; @CC"#,
         place: "section .rodata, symbol home", cause: Cause::Home },
     Leak { name: "KBUILD_BUILD_USER", script: r#"echo "const char linux_banner[] = \"Linux version 7.3.4 ($USER@builder) #1 SMP\";" > leak.c; @CC"#,
         place: "section .rodata, symbol linux_banner", cause: Cause::User },
@@ -105,6 +109,7 @@ fn surroundings(side: &str, folder: &Path) -> (Side, Vec<(&'static str, String)>
     let known = Side {
         paths: vec![folder.to_string_lossy().into_owned()],
         home: Some(pick("/home/ada", "/somewhere/else")),
+        real_home: Some(pick("/home/ada", "/elsewhere/at-last")),
         user: Some(pick("ada", "grace")),
         host_name: Some(pick("engine", "harvard.invalid")),
         uid: Some(if is_a { 1000 } else { 4711 }),
@@ -119,6 +124,7 @@ fn surroundings(side: &str, folder: &Path) -> (Side, Vec<(&'static str, String)>
     let order = pick("delta alpha charlie bravo", "bravo delta alpha charlie");
     let variables = vec![
         ("HOME", known.home.clone().unwrap_or_default()),
+        ("REAL_HOME", known.real_home.clone().unwrap_or_default()),
         ("USER", known.user.clone().unwrap_or_default()),
         ("HOST", known.host_name.clone().unwrap_or_default()),
         ("ID", known.uid.unwrap_or_default().to_string()),

@@ -45,6 +45,7 @@ pub use doomed::refuse_doomed;
 pub use engine::{Engines, KernelTree, engine, kernel_tree};
 pub use kconfig::{Demands, Refused, judge};
 pub use last::LastBuild;
+pub use leak::homes;
 pub use schedule::{Forecast, execute, forecast, recover, tries};
 pub use sources::check_offline;
 pub use tools::Tools;

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::{Component, Path},
+    path::{Component, Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -25,7 +25,7 @@ pub fn check(context: &Context, step: &Step, work: &WorkDir, record: &StepRecord
         work: scratch.parent().unwrap_or(&scratch),
         store: context.store.root(),
         project: &context.root,
-        home: std::env::home_dir().as_deref(),
+        homes: homes(),
         user: std::env::var("USER").ok().as_deref(),
     });
     for output in record.outputs.iter().filter(|output| output.kind == OutputKind::File) {
@@ -43,6 +43,14 @@ pub fn check(context: &Context, step: &Step, work: &WorkDir, record: &StepRecord
         }
     }
     Ok(())
+}
+
+/// The home folder as it is called, and where it really is if that is another place.
+pub fn homes() -> Vec<PathBuf> {
+    let named = std::env::home_dir();
+    let real =
+        named.as_ref().and_then(|home| home.canonicalize().ok()).filter(|real| Some(real) != named.as_ref());
+    named.into_iter().chain(real).collect()
 }
 
 /// Steps that run foreign programs which know paths; the others write bytes of ours.
@@ -63,7 +71,8 @@ struct Place<'a> {
     work: &'a Path,
     store: &'a Path,
     project: &'a Path,
-    home: Option<&'a Path>,
+    /// As it is called, and with symbolic links followed.
+    homes: Vec<PathBuf>,
     user: Option<&'a str>,
 }
 
@@ -95,7 +104,7 @@ fn needles(place: &Place) -> Vec<Needle> {
         }
     }
     // Every kernel has `/root`, but nothing in it; other homes are of one name too (`/home` of a daemon).
-    if let Some(home) = place.home.map(plain).filter(|home| home.len() > 4) {
+    for home in place.homes.iter().map(|home| plain(home)).filter(|home| home.len() > 4) {
         let what = "the path of your home folder";
         needles.push(Needle { text: format!("{home}/"), what, whole: false });
     }
@@ -141,7 +150,7 @@ mod tests {
             work: Path::new("/home/ada/.cache/vtlforge/v1/work/0123-4-0"),
             store: Path::new("/home/ada/.cache/vtlforge/v1"),
             project: Path::new("/srv/images/"),
-            home: None,
+            homes: Vec::new(),
             user: None,
         }
     }
@@ -187,14 +196,16 @@ mod tests {
 
     #[test]
     fn homes_and_users() {
-        let root = Place { home: Some(Path::new("/anna")), user: Some("root"), ..place() };
+        let root = Place { homes: vec!["/anna".into()], user: Some("root"), ..place() };
         check(&root, b"/anna\0root@", None);
         check(&root, b"\0/anna/.cargo/x", Some(("the path of your home folder", 1, "/anna/.cargo/x")));
-        let ada = Place { home: Some(Path::new("/home/ada/")), user: Some("lovelace"), ..place() };
+        let homes = vec!["/home/ada/".into(), "/data/ada".into()];
+        let ada = Place { homes, user: Some("lovelace"), ..place() };
         check(&ada, b"/home/ada/src", Some(("the path of your home folder", 0, "/home/ada/src")));
+        check(&ada, b"/data/ada/src", Some(("the path of your home folder", 0, "/data/ada/src")));
         check(&ada, b"Linux (lovelace@engine)", Some(("your user name", 7, "lovelace@engine)")));
         for (home, user) in [("/", "ada"), ("/srv", "user")] {
-            let place = Place { home: Some(Path::new(home)), user: Some(user), ..place() };
+            let place = Place { homes: vec![home.into()], user: Some(user), ..place() };
             check(&place, b"/etc /srv/x ada@ user@", None);
         }
     }

@@ -267,8 +267,8 @@ fn rustflags(job: &Job, place: &Place, flags: &[&str], rust: &RustFrom) -> Resul
         flags.push(flag);
     };
     // The last match counts, so the general ones come first.
-    if let (Toolbox::Host(_), Some(home)) = (&job.toolbox, std::env::home_dir()) {
-        remap(&home, "/home");
+    if let Toolbox::Host(_) = job.toolbox {
+        super::leak::homes().iter().for_each(|home| remap(home, "/home"));
     }
     remap(job.work.scratch().as_path(), "/build");
     remap(&place.target_dir, "/target");

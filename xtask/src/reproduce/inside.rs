@@ -31,7 +31,7 @@ pub struct Inside {
     pub elsewhere: Option<PathBuf>,
     /// Where to write what this machine refused, as a list of [`LeftOut`].
     pub report: PathBuf,
-    /// Program and arguments; `{folder}` in them stands for the folder's name inside.
+    /// Program and arguments; `{folder}` in them stands for the link to the folder inside.
     pub command: Vec<String>,
     /// Variables that say where tools are; everything else comes from the perturbation.
     pub environment: BTreeMap<String, String>,
@@ -44,7 +44,7 @@ pub fn become_the_build(file: &Path) -> Result<()> {
         serde_json::from_slice(&text).with_context(|| format!("{} is unusable", file.display()))?;
     let Perturbation { umask: mask, user, time_zone, locale, environment, .. } = &inside.perturbation;
     let mut refused = Vec::new();
-    let folder = namespaces(&inside, &mut refused);
+    let folder = link(&namespaces(&inside, &mut refused), &inside.perturbation.link)?;
     let report = serde_json::to_string(&refused)?;
     fs::write(&inside.report, report).with_context(|| format!("can't write {}", inside.report.display()))?;
     let name = folder.to_str().context("the folder's name is not UTF-8")?;
@@ -55,7 +55,9 @@ pub fn become_the_build(file: &Path) -> Result<()> {
     command.args(&arguments[1..]).env_clear().envs(environment).envs(&inside.environment);
     command.env("HOME", folder.join("home")).env("TMPDIR", folder.join("tmp"));
     command.env("USER", user).env("LOGNAME", user).env("TZ", time_zone);
-    command.env("LANG", locale).env("LC_ALL", locale).current_dir(folder.join("project"));
+    let project = folder.join("project");
+    // As a shell that came by the link would say it.
+    command.env("LANG", locale).env("LC_ALL", locale).env("PWD", &project).current_dir(&project);
     Err(command.exec()).with_context(|| format!("can't start {}", arguments[0]))
 }
 
@@ -117,6 +119,13 @@ fn preload(library: &Path, folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// A link of the last name in `wanted`, beside the folder: whatever the build is told of lies behind a symbolic link.
+fn link(folder: &Path, wanted: &Path) -> Result<PathBuf> {
+    let link = folder.with_file_name(wanted.file_name().context("the link has no name")?);
+    std::os::unix::fs::symlink(folder, &link).with_context(|| format!("can't make {}", link.display()))?;
+    Ok(link)
+}
+
 /// Makes `folder` appear as `name`, below a file system in memory that hides nothing which a build reads.
 fn rename(folder: &Path, name: &Path) -> Result<PathBuf> {
     let ground =
@@ -126,4 +135,19 @@ fn rename(folder: &Path, name: &Path) -> Result<PathBuf> {
     fs::create_dir_all(&new)?;
     mount_bind_recursive(folder, &new)?;
     Ok(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_link_lies_beside_the_folder_and_leads_to_it() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("folder");
+        fs::create_dir_all(folder.join("home")).unwrap();
+        let link = link(&folder, Path::new("/wanted/name")).unwrap();
+        assert_eq!(link, place.path().join("name"));
+        assert_eq!(link.join("home").canonicalize().unwrap(), folder.canonicalize().unwrap().join("home"));
+    }
 }

@@ -1,6 +1,10 @@
 //! What is different the second time: a value that follows from a seed and from what the machine is.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +63,8 @@ pub struct Perturbation {
     pub seed: u64,
     /// Folder that holds project, store and home there; only the process inside sees it under this name.
     pub folder: PathBuf,
+    /// A symbolic link to it, by which the build is told of store, home and temporary files.
+    pub link: PathBuf,
     pub user: String,
     pub uid: u32,
     pub gid: u32,
@@ -107,12 +113,13 @@ impl Perturbation {
             left_out.push(LeftOut { aspect: Aspect::Locale, why });
         }
         let noise = word(&mut random);
+        let parent = Path::new("/").join(word(&mut random));
         let mut environment: BTreeMap<String, String> =
             NOISE.map(|(name, value)| (name.to_string(), value.to_string())).into();
         environment.insert(format!("NOISE_{}", noise.to_uppercase()), format!("noise-{noise}"));
         Perturbation {
             seed,
-            folder: ["/", &word(&mut random), &word(&mut random)].iter().collect(),
+            folder: parent.join(word(&mut random)),
             user: word(&mut random),
             uid: 2000 + (random.next() % 50_000) as u32,
             gid: 2000 + (random.next() % 50_000) as u32,
@@ -123,6 +130,7 @@ impl Perturbation {
             host_name: format!("{}.invalid", word(&mut random)),
             jobs: if usual_jobs == 1 { 2 } else { usual_jobs + 1 },
             clock_days: 366 + (random.next() % 1000) as u32,
+            link: parent.join(word(&mut random)),
             environment,
             left_out,
         }
@@ -143,8 +151,11 @@ impl fmt::Display for Perturbation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let noise: Vec<&str> = self.environment.keys().map(String::as_str).collect();
         let lines = [
-            (Aspect::Paths, format!("below {}", self.folder.display())),
-            (Aspect::Home, format!("{}/home", self.folder.display())),
+            (
+                Aspect::Paths,
+                format!("below {}, through the link {}", self.folder.display(), self.link.display()),
+            ),
+            (Aspect::Home, format!("{}/home", self.link.display())),
             (Aspect::UserName, self.user.clone()),
             (Aspect::Owner, format!("{}:{}", self.uid, self.gid)),
             (Aspect::Umask, format!("{:03o}", self.umask)),
@@ -191,5 +202,26 @@ impl Numbers {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::{Arch, testing::FakeHost};
+
+    #[test]
+    fn a_seed_names_folder_and_link_which_are_told() {
+        let fake = FakeHost::new(Arch::X86_64);
+        let new = |seed| Perturbation::new(seed, &fake.host, 2);
+        let perturbation = new(7);
+        assert_eq!(perturbation, new(7));
+        assert_ne!(perturbation.link, new(8).link);
+        let (folder, link) = (&perturbation.folder, &perturbation.link);
+        assert!(folder != link && folder.parent() == link.parent(), "{folder:?} and {link:?}");
+        let told = perturbation.to_string();
+        let paths =
+            format!("paths            below {}, through the link {}\n", folder.display(), link.display());
+        assert!(told.contains(&paths), "{told}");
     }
 }

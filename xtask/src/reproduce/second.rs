@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{Aspect, Perturbation, Place, judge::Made};
 use crate::{
     digest::Digest,
-    execute::{Context, Outcomes},
+    execute::{Context, Outcomes, homes},
     plan::{KeyParts, Plan},
     store::{StepRecord, Store},
 };
@@ -80,9 +80,11 @@ impl Second {
 pub fn sides(context: &Context, perturbation: &Perturbation, place: &Place, started: Duration) -> Sides {
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let homes = homes();
     let ours = Side {
         paths: vec![text(context.store.root()), text(&context.root)],
-        home: std::env::home_dir().map(|home| text(&home)),
+        home: homes.first().map(|home| text(home)),
+        real_home: homes.last().map(|home| text(home)),
         user: variable("USER").or_else(|| variable("LOGNAME")),
         host_name: Some(rustix::system::uname().nodename().to_string_lossy().into_owned()),
         uid: Some(rustix::process::geteuid().as_raw()),
@@ -98,10 +100,10 @@ pub fn sides(context: &Context, perturbation: &Perturbation, place: &Place, star
     let is_perturbed =
         |aspect: Aspect| perturbation.left_out.iter().all(|left_out| left_out.aspect != aspect);
     let ahead = if is_perturbed(Aspect::Clock) { perturbation.clock_seconds() } else { 0 };
-    let folder = text(&perturbation.folder);
     let theirs = Side {
-        home: Some(format!("{folder}/home")),
-        paths: vec![folder, text(place.folder())],
+        home: Some(text(&perturbation.link.join("home"))),
+        real_home: Some(text(&perturbation.folder.join("home"))),
+        paths: vec![text(&perturbation.folder), text(&perturbation.link), text(place.folder())],
         user: Some(perturbation.user.clone()),
         host_name: is_perturbed(Aspect::HostName).then(|| perturbation.host_name.clone()),
         uid: is_perturbed(Aspect::Owner).then_some(perturbation.uid),
