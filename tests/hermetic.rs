@@ -4,15 +4,20 @@
 //! builds a payload; with `--exhaustive` each builds all of a profile.
 
 mod harness;
+#[allow(dead_code, reason = "the tests of the command line use the rest of it")]
+#[path = "cli/own_project.rs"]
+mod own_project;
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use harness::{Random, Said, folder, is_exhaustive, project, run, store, xtask};
+use harness::{Random, Said, folder, is_exhaustive, judge, project, run, store, xtask};
+use own_project::{Edit, OwnProject};
 use serde_json::Value;
 
 const PROFILE: &str = "x86_64-vtl2";
@@ -180,5 +185,178 @@ fn a_whole_profile_is_the_same(suites: &[&str]) {
         let build = ["build-image", PROFILE, "--hermetic", "--offline", "--out", "/store/out"];
         machine.xtask(&build).expect(&format!("built in {suite}"));
         assert_eq!(sums(&machine.store.join("out")), sums(&out), "{suite}");
+    }
+}
+
+const BUILDER: &str = "\
+suites: [bookworm]
+architecture: ARCH
+packages:
+  library: what the compiler needs
+  compiler: compiles
+alone: {}
+links:
+  usr/bin/cc: compiler
+";
+const BUILDER_FILE: &str = "profiles/builder.yaml";
+const LOCK_FILE: &str = "profiles/builder.lock.yaml";
+
+/// A project whose builder has two packages, and a mirror that has both.
+struct Locked {
+    project: OwnProject,
+    /// As dpkg calls it.
+    arch: &'static str,
+}
+
+impl Locked {
+    fn new() -> Locked {
+        let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+        let locked = Locked { project: OwnProject::new(&[]), arch };
+        locked.project.write(BUILDER_FILE, &BUILDER.replace("ARCH", arch));
+        fs::create_dir(locked.mirror()).unwrap();
+        for (package, file) in [("compiler", "usr/bin/compiler"), ("library", "usr/lib/library.so")] {
+            let tree = locked.mirror().join(package);
+            let control = format!("Package: {package}\nVersion: 1.0-1\nArchitecture: {arch}\n");
+            let control = control + "Maintainer: nobody <nobody@example.org>\nDescription: of the tests\n";
+            for (path, content) in [("DEBIAN/control", control.as_str()), (file, package)] {
+                make(tree.join(path).parent().unwrap());
+                fs::write(tree.join(path), content).unwrap();
+            }
+            fs::set_permissions(tree.join("DEBIAN"), fs::Permissions::from_mode(0o755)).unwrap();
+            let arguments = ["--root-owner-group", "--build", tree.to_str().unwrap()];
+            judge("dpkg-deb", &[&arguments[..], &[locked.package(package).to_str().unwrap()]].concat());
+        }
+        locked.lock();
+        locked
+    }
+
+    fn mirror(&self) -> PathBuf {
+        self.project.root().parent().unwrap().join("mirror")
+    }
+
+    fn package(&self, name: &str) -> PathBuf {
+        self.mirror().join(format!("{name}_1.0-1_{}.deb", self.arch))
+    }
+
+    /// Locks what the mirror has.
+    fn lock(&self) {
+        let pin = |name: &str| {
+            let (path, arch) = (self.package(name), self.arch);
+            let sum = judge("sha256sum", &[path.to_str().unwrap()]);
+            let (size, sum) = (fs::metadata(&path).unwrap().len(), &sum[..64]);
+            let file = path.file_name().unwrap().to_str().unwrap();
+            format!(
+                "  - {{package: {name}, version: 1.0-1, architecture: {arch}, suite: bookworm, size: {size}, \
+                 sha256: \"{sum}\", snapshot: 20261122T000000Z, pool: pool/main/x/{file}}}\n"
+            )
+        };
+        let head = format!("suites: [bookworm]\narchitecture: {}\n", self.arch);
+        let wanted = "packages: [compiler, library]\nalone: []\nlocked:\n";
+        self.project.write(LOCK_FILE, &(head + wanted + &pin("compiler") + &pin("library")));
+    }
+
+    fn build(&self) -> Said {
+        let mirror = self.mirror();
+        let build =
+            ["build-image", "mine", "--hermetic", "--offline", "--step", "builder's root", "--mirror"];
+        self.project.run(&[&build[..], &[mirror.to_str().unwrap()]].concat())
+    }
+
+    /// Names of the files and folders in a folder of the store that are not locks.
+    fn in_store(&self, folder: &str) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.project.store().join("v1").join(folder)) else {
+            return Vec::new();
+        };
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| !name.ends_with(".lock")).collect()
+    }
+}
+
+#[test]
+fn packages_that_are_not_those_of_the_lock_are_refused() {
+    type Damage = fn(&Locked);
+    let cases: [(&str, Damage, &[&str]); 4] = [
+        (
+            "another content",
+            |locked| {
+                let mut bytes = fs::read(locked.package("compiler")).unwrap();
+                *bytes.last_mut().unwrap() ^= 1;
+                fs::write(locked.package("compiler"), bytes).unwrap();
+            },
+            &["compiler 1.0-1", "pins lock"],
+        ),
+        (
+            "a byte more",
+            |locked| {
+                let bytes = [fs::read(locked.package("compiler")).unwrap(), vec![0]].concat();
+                fs::write(locked.package("compiler"), bytes).unwrap();
+            },
+            &["compiler 1.0-1", "pins lock"],
+        ),
+        (
+            "none",
+            |locked| fs::remove_file(locked.package("compiler")).unwrap(),
+            &["--offline forbids", "compiler 1.0-1", "--mirror DIR"],
+        ),
+        (
+            "locked, and no package",
+            |locked| {
+                fs::write(locked.package("compiler"), "not a package").unwrap();
+                locked.lock();
+            },
+            &["compiler 1.0-1 can't be unpacked", "not a Debian package"],
+        ),
+    ];
+    for (name, damage, expected) in cases {
+        let locked = Locked::new();
+        let (package, lock) = (locked.package("compiler"), locked.project.root().join(LOCK_FILE));
+        let honest = (fs::read(&package).unwrap(), fs::read_to_string(&lock).unwrap());
+        damage(&locked);
+        let said = locked.build();
+        assert_eq!(said.status, 1, "{name}: {}", said.stderr);
+        for part in expected {
+            assert!(said.stderr.contains(part), "{name}: no {part:?} in\n{}", said.stderr);
+        }
+        assert_eq!(said.stderr.matches("error").count(), 1, "{name}:\n{}", said.stderr);
+        assert_eq!((locked.in_store("partial"), locked.in_store("work")), (vec![], vec![]), "{name}");
+        let plan = plan(locked.project.run(&["plan", "mine", "--hermetic", "--format", "json"]));
+        let root = steps(&plan).iter().find(|step| step["name"] == "builder's root").unwrap();
+        assert_ne!(root["state"], "reuse", "{name}: {root:#}");
+
+        fs::write(&package, honest.0).unwrap();
+        fs::write(&lock, honest.1).unwrap();
+        let said = locked.build();
+        assert_eq!(said.status, 0, "{name}: {}", said.stderr);
+        let roots = locked.in_store("steps").into_iter();
+        let roots =
+            roots.map(|key| locked.project.store().join("v1/steps").join(key).join("out/tree/usr/bin/cc"));
+        let made: Vec<String> = roots.filter_map(|cc| fs::read_to_string(cc).ok()).collect();
+        assert_eq!(made, ["compiler"], "{name}");
+    }
+}
+
+#[test]
+fn a_lock_that_does_not_decide_everything_is_refused_before_anything_is_fetched() {
+    let locked = Locked::new();
+    let lock = fs::read_to_string(locked.project.root().join(LOCK_FILE)).unwrap();
+    let line = lock.lines().find(|line| line.contains("{package: library")).unwrap();
+    let without = |part: &str| {
+        let from = line.find(part).unwrap();
+        let to = from + line[from..].find(", ").unwrap() + 2;
+        lock.replace(line, &format!("{}{}", &line[..from], &line[to..]))
+    };
+    for (wrong, expected) in [
+        (lock.replace(&format!("{line}\n"), ""), "the lock has no version of `library`"),
+        (without("sha256: "), "the key `sha256` is missing"),
+        (without("size: "), "the key `size` is missing"),
+        (without("version: "), "the key `version` is missing"),
+        (lock.replace("[compiler, library]", "[compiler]"), "`library` is not in the lock"),
+    ] {
+        locked.project.edit(&Edit::Remove(LOCK_FILE));
+        locked.project.write(LOCK_FILE, &wrong);
+        let said = locked.build();
+        assert_eq!(said.status, 1, "{expected}: {}", said.stderr);
+        assert!(said.stderr.contains(expected) && said.stderr.contains("1 problem"), "{}", said.stderr);
+        assert_eq!(locked.in_store("steps"), [""; 0], "{expected}");
     }
 }

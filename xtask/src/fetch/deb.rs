@@ -68,7 +68,10 @@ fn copy_data(package: CountedFile, out: &mut dyn Write) -> io::Result<()> {
         |reason: &str| io::Error::new(io::ErrorKind::InvalidData, format!("not a Debian package: {reason}"));
     let mut first = true;
     while let Some(entry) = archive.next_entry() {
-        let mut entry = entry?;
+        let mut entry = entry.map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => not_a_package(&error.to_string()),
+            _ => error,
+        })?;
         let name = String::from_utf8_lossy(entry.header().identifier()).trim_end_matches('/').to_owned();
         if std::mem::take(&mut first) {
             let mut version = String::new();
