@@ -27,20 +27,27 @@ use crate::{
 pub fn build(job: &Job, arch: Arch) -> Result<Vec<(&'static str, OutputKind)>> {
     let folder = build_folder(job)?;
     let dot_config = folder.path().join(image::DOT_CONFIG);
+    // Of a local tree that was built before, make compiles what has changed: nobody knows how much that is.
+    let is_whole = !dot_config.exists();
     install_config(job.input("config"), &dot_config)?;
     let build = describe(job, arch, folder.path());
 
     let counts = ObjectCounts::load(&job.context.store.memo_dir());
     let config = job.read("config")?;
-    let expected = counts.expect(&job.step.name, &String::from_utf8_lossy(&config));
+    let config_text = String::from_utf8_lossy(&config);
+    let mut expected = is_whole.then(|| counts.expect(&job.step.name, &config_text));
     let mut progress = Progress::default();
     let mut on_line = |line: &str| {
         if progress.observe(line).is_some() {
-            job.progress.update(u64::from(progress.objects), Some(expected), Unit::Objects);
+            let done = u64::from(progress.objects);
+            let total = expected.as_mut().map(|expected| expected.beside(done));
+            job.progress.update(done, total, Unit::Objects);
         }
     };
     make(job, &build.build()?, &job.context.cancelled, Some(&mut on_line))?;
-    counts.remember(&job.step.name, u64::from(progress.objects));
+    if is_whole {
+        counts.remember(&job.step.name, &config_text, u64::from(progress.objects));
+    }
     if progress.warnings > 0 {
         job.progress.note(&format!("{} warnings, see the log", progress.warnings));
     }
