@@ -293,25 +293,28 @@ fn files_that_the_boot_shim_starts() {
     assert!(igvm.inputs.contains_key("shim"));
 }
 
-/// Booting takes a kernel, an initramfs and the monitor, one of each; no disk, and no device tree of the profile's.
+/// Booting takes a kernel, an initramfs and the monitor, one of each; no disk, and no device tree of the profile's. With
+/// a root for the builder, that builds them.
 #[test]
 fn a_boot_has_what_it_needs_and_no_more() {
     let tree = own();
     for name in ["x86_64-vtl2", "aarch64-vtl2"] {
         let (profiles, host) = inputs(&tree, &[name]);
-        let way = host.rust[&profiles[0].spec.arch].clone();
-        let plan = make_boot(&profiles[0], &host, way);
-        let count = |kind: &str| plan.steps.iter().filter(|step| step.action.kind() == kind).count();
-        for kind in ["build-kernel", "pack-initramfs", "build-monitor"] {
-            assert_eq!(count(kind), 1, "{name}: {kind}");
-        }
-        for kind in ["pack-disk", "pack-vhd", "pack-vhdx", "pack-qcow2", "build-uki", "emit-dtb"] {
-            assert_eq!(count(kind), 0, "{name}: {kind}");
-        }
-        // What an image build makes is taken over: the same steps.
-        let whole: BTreeSet<Digest> = plan_of(&tree, &[name]).identities().into_iter().collect();
-        for (number, identity) in plan.identities().iter().enumerate() {
-            assert!(whole.contains(identity), "{}", plan.steps[number].name);
+        for host in [host.clone(), with_builder(&profiles[0], host)] {
+            let way = host.rust[&profiles[0].spec.arch].clone();
+            let plan = make_boot(&profiles[0], &host, way);
+            assert_eq!(plan.has_builder(), host.builder.is_some());
+            for kind in ["build-kernel", "pack-initramfs", "build-monitor"] {
+                assert_eq!(count(&plan, kind), 1, "{name}: {kind}");
+            }
+            for kind in ["pack-disk", "pack-vhd", "pack-vhdx", "pack-qcow2", "build-uki", "emit-dtb"] {
+                assert_eq!(count(&plan, kind), 0, "{name}: {kind}");
+            }
+            // What an image build makes is taken over: the same steps.
+            let whole: BTreeSet<Digest> = make(&profiles, &host).identities().into_iter().collect();
+            for (number, identity) in plan.identities().iter().enumerate() {
+                assert!(whole.contains(identity), "{}", plan.steps[number].name);
+            }
         }
     }
 }
@@ -409,16 +412,21 @@ fn a_profile_planned_alone_has_the_steps_that_it_has_among_others() {
     }
 }
 
+/// The same machine, with a root for the builder.
+fn with_builder(profile: &ProfileInput, host: HostFacts) -> HostFacts {
+    let pin = profile.spec.kernel.pin.as_ref().unwrap().deb.clone();
+    let links = [("usr/bin/cc".to_string(), "gcc".to_string())].into();
+    let builder = Builder { arch: Arch::X86_64, packages: vec![pin], links };
+    let way = |arch: Arch| (arch, RustWay::Builder { target: format!("{}-unknown-linux-gnu", arch.name()) });
+    let rust = [way(Arch::X86_64), way(Arch::Aarch64)];
+    HostFacts { builder: Some(builder), rust: rust.clone().into(), bare: rust.into(), ..host }
+}
+
 /// With a root for the builder, every step that runs programs reads it, and no program of this machine is in any key.
 #[test]
 fn a_hermetic_plan_names_no_tool_of_the_machine() {
-    let (profiles, mut host) = inputs(&own(), &["x86_64-vtl2", "aarch64-vtl0"]);
-    let pin = profiles[0].spec.kernel.pin.as_ref().unwrap().deb.clone();
-    let links = [("usr/bin/cc".to_string(), "gcc".to_string())].into();
-    host.builder = Some(Builder { arch: Arch::X86_64, packages: vec![pin], links });
-    let way = |arch: Arch| (arch, RustWay::Builder { target: format!("{}-unknown-linux-gnu", arch.name()) });
-    host.rust = [way(Arch::X86_64), way(Arch::Aarch64)].into();
-    host.bare = host.rust.clone();
+    let (profiles, host) = inputs(&own(), &["x86_64-vtl2", "aarch64-vtl0"]);
+    let host = with_builder(&profiles[0], host);
     let plan = make(&profiles, &host);
     assert!(plan.has_builder());
     let root = plan.steps.iter().position(|step| matches!(step.action, Action::UnpackRoot { .. })).unwrap();
