@@ -1,8 +1,11 @@
 //! Questions to `plan` and `explain`.
 
-use expect_test::{Expect, expect};
+use std::collections::BTreeMap;
 
-use crate::{Case, Edit, check};
+use expect_test::{Expect, expect};
+use serde_json::Value;
+
+use crate::{Case, Edit, OwnProject, check, harness};
 
 fn case(name: &'static str, arguments: &'static [&'static str], expected: Expect) -> Case {
     Case { name, arguments, edits: &[], expected }
@@ -214,4 +217,29 @@ fn explanations() {
             "#]],
         ),
     ]);
+}
+
+/// A file that several programs share decides the keys of all of them, and of nothing else.
+#[test]
+fn a_file_that_programs_share_is_in_their_keys() {
+    let project = OwnProject::new(&[]);
+    let keys = || -> BTreeMap<String, Value> {
+        let mut plan = harness::xtask();
+        plan.args(["plan", "x86_64-vtl2", "--format", "json"]).current_dir(project.root());
+        let plan = harness::run(plan.env("VTLFORGE_STORE", project.store())).expect("plan");
+        let plan: Value = serde_json::from_str(&plan).unwrap();
+        let steps = plan["steps"].as_array().unwrap().iter();
+        steps.map(|step| (step["name"].as_str().unwrap().to_string(), step["key"].clone())).collect()
+    };
+    let before = keys();
+    project.edit(&Edit::Replace(
+        "bare/runtime/src/memory.rs",
+        "copy_up(to, from, length) };\n    to",
+        "copy_up(to, from, length) }\n    to",
+    ));
+    let after = keys();
+    let changed: Vec<&String> = before.keys().filter(|name| before[*name] != after[*name]).collect();
+    // The keys of programs are known once there are their crates.
+    assert_eq!(changed, ["vendor bare"]);
+    assert!(before["loader x86_64"].is_null() && before["vendor vtl2-init"].is_string(), "{before:#?}");
 }

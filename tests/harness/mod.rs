@@ -130,7 +130,7 @@ pub fn copy_tree(from: &Path, to: &Path) {
 
 /// What builds read of the project, for a test to change.
 pub fn copy_project(to: &Path) {
-    for name in ["profiles", "configs", "recipes", "monitor", "shim"] {
+    for name in ["profiles", "configs", "recipes", "bare"] {
         copy_tree(&project().join(name), &to.join(name));
     }
 }

@@ -1,6 +1,6 @@
 //! A file that the boot shim starts: the same parts as without it, and before them the shim, with its plan of where
 //! everything is, what kernel and initramfs have to be, and what the host may say. The plan's format is in
-//! shim/src/plan.rs.
+//! bare/shim/src/plan.rs.
 
 use std::ops::Range;
 

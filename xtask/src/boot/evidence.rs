@@ -195,7 +195,7 @@ fn read_report(evidence: &mut Evidence, line: &Value) {
             evidence.counts = Some(line.clone());
         }
         "lower-level" => evidence.lower_counts = Some(line.clone()),
-        // "VTLSHIM" (shim/src/main.rs).
+        // "VTLSHIM" (bare/shim/src/main.rs).
         "guest-crash" if hex("p0") == Some(u64::from_le_bytes(*b"VTLSHIM\0")) => {
             evidence.shim = Some(text("message").to_string());
         }

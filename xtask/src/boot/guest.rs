@@ -1,5 +1,5 @@
 //! What the monitor is told of its guest: which parts lie where, and how the first processor begins. The one answer to
-//! "how does the monitor get its guest", whoever puts the parts into memory. The page is described in monitor/src/guest.rs.
+//! "how does the monitor get its guest", whoever puts the parts into memory. The page is described in bare/monitor/src/guest.rs.
 
 use fdt::Range;
 use image::igvm::start::{Aarch64, Registers, Segment, X86_64};

@@ -20,7 +20,7 @@ mod tests;
 /// Connection of the VMBus host for VTL2 (Linux, include/linux/hyperv.h).
 const VTL2_CONNECTION: u64 = 0x80_0074;
 
-/// The loader's words (monitor/src/loader) before it leaves firmware.
+/// The loader's words (bare/monitor/src/loader) before it leaves firmware.
 const LOADER_SUCCESS: &str = "VTL2 by the monitor";
 
 #[derive(Clone, Debug, Serialize)]

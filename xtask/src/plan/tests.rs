@@ -379,9 +379,9 @@ fn what_a_person_sees_of_an_empty_store() {
         run?   payload paravisor x86_64  depends on vendor paravisor
         run?   initramfs x86_64-vtl2     depends on payload paravisor x86_64, payload vtl2-init x86_64
         run?   igvm x86_64-vtl2          depends on initramfs x86_64-vtl2, kernel x86_64-vtl2
-        run    vendor monitor            not built before
-        run?   loader x86_64             depends on vendor monitor
-        run?   monitor x86_64            depends on vendor monitor
+        run    vendor bare               not built before
+        run?   loader x86_64             depends on vendor bare
+        run?   monitor x86_64            depends on vendor bare
         run?   disk x86_64-vtl2          depends on device-tree x86_64-vtl2, initramfs x86_64-vtl2, kernel x86_64-vtl2, loader x86_64, monitor x86_64
         run?   vhd x86_64-vtl2           depends on disk x86_64-vtl2
         run?   vhdx x86_64-vtl2          depends on disk x86_64-vtl2

@@ -30,12 +30,11 @@ pub struct Test {
 }
 
 /// Crates with workspaces of their own.
-const GUEST_CRATES: [&str; 5] = [
+const GUEST_CRATES: [&str; 4] = [
     "recipes/first-boot/Cargo.toml",
     "recipes/vtl2-init/Cargo.toml",
     "recipes/paravisor/Cargo.toml",
-    "monitor/Cargo.toml",
-    "shim/Cargo.toml",
+    "bare/Cargo.toml",
 ];
 
 pub fn run(arguments: &Test) -> Result<()> {
@@ -82,7 +81,7 @@ fn phases(arguments: &Test) -> Vec<(&'static str, Phase)> {
 fn format(shell: &Shell, _: &Path, _: &Test) -> Result<()> {
     cmd!(shell, "cargo fmt --all --check").quiet().run()?;
     for manifest in GUEST_CRATES {
-        cmd!(shell, "cargo fmt --manifest-path {manifest} --check").quiet().run()?;
+        cmd!(shell, "cargo fmt --all --manifest-path {manifest} --check").quiet().run()?;
     }
     Ok(())
 }
@@ -90,7 +89,7 @@ fn format(shell: &Shell, _: &Path, _: &Test) -> Result<()> {
 fn lints(shell: &Shell, _: &Path, _: &Test) -> Result<()> {
     cmd!(shell, "cargo clippy --quiet --locked --workspace --all-targets -- -D warnings").quiet().run()?;
     for manifest in GUEST_CRATES {
-        cmd!(shell, "cargo clippy --quiet --locked --manifest-path {manifest} --all-targets -- -D warnings")
+        cmd!(shell, "cargo clippy --quiet --locked --workspace --manifest-path {manifest} --all-targets -- -D warnings")
             .quiet()
             .run()?;
     }
@@ -121,7 +120,9 @@ fn tests(shell: &Shell, _: &Path, arguments: &Test) -> Result<()> {
 fn guest_tests(shell: &Shell, _: &Path, arguments: &Test) -> Result<()> {
     for manifest in GUEST_CRATES {
         let filter = arguments.filter.iter();
-        cmd!(shell, "cargo test --quiet --locked --manifest-path {manifest} -- {filter...}").quiet().run()?;
+        cmd!(shell, "cargo test --quiet --locked --workspace --manifest-path {manifest} -- {filter...}")
+            .quiet()
+            .run()?;
     }
     Ok(())
 }

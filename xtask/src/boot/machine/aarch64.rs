@@ -20,7 +20,7 @@ use crate::{
 const RAM: u64 = GIB;
 const ECAM: u64 = 0x40_1000_0000;
 const PORTS: u64 = 0x3eff_0000;
-// monitor/src/aarch64: the page that is read, and where the monitor's memory ends.
+// bare/monitor/src/aarch64: the page that is read, and where the monitor's memory ends.
 const GUEST_PAGE: u64 = RAM + 2 * MIB - 0x1000;
 const REQUEST_DEVICE: u16 = 2;
 const GUEST_RAM: u64 = RAM + 4 * MIB;

@@ -13,7 +13,7 @@ pub const CODE: &str = "code.fd";
 /// What the guest writes, where that is kept: a layer over [`DISK`].
 pub const OVERLAY: &str = "disk.qcow2";
 
-/// Exit status of a PC that the monitor has ended: what it writes to the exit port (monitor/src/x86_64/port.rs), twice and one more.
+/// Exit status of a PC that the monitor has ended: what it writes to the exit port (bare/monitor/src/x86_64/port.rs), twice and one more.
 pub const MONITOR_ENDED: i32 = 0x10 << 1 | 1;
 
 /// What becomes of what the guest writes to the disk.

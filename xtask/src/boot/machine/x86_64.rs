@@ -19,7 +19,7 @@ use crate::{
     profile::types::Vtl,
 };
 
-// monitor/src/x86_64: the page that is read, and where the monitor's memory ends.
+// bare/monitor/src/x86_64: the page that is read, and where the monitor's memory ends.
 const GUEST_PAGE: u64 = GUEST_RAM - PAGE;
 const GUEST_RAM: u64 = 8 * MIB;
 const PAGE: u64 = 4096;

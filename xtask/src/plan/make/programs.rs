@@ -9,6 +9,9 @@ use crate::{
     },
 };
 
+/// The workspace of the monitor, its loader and the boot shim.
+const BARE: &str = "bare";
+
 impl Maker<'_> {
     pub(super) fn payload(&mut self, arch: Arch, recipe: &str, build: &CargoBuild) -> usize {
         let package = build.package.to_string();
@@ -51,23 +54,17 @@ impl Maker<'_> {
         let memory = device_tree::own_memory(machine);
         // Memory without room for it is told of when the file is packed, with everything that needs room.
         let base = image::igvm::shim::base(&memory).unwrap_or(2 << 20);
-        let source = Source::Folder("shim".to_string());
-        let mut inputs: Inputs = [("crate".to_string(), source)].into();
-        let vendor = Action::VendorCrates { package: "boot-shim".to_string() };
-        let vendor = self.step("vendor boot-shim".to_string(), vendor, inputs.clone());
-        inputs.insert("vendor".to_string(), output(vendor, "tree"));
-        let rust = self.rust_from(arch, self.host.bare[&arch].clone(), &mut inputs);
+        let (inputs, rust) = self.bare_inputs(arch, self.host.bare[&arch].clone());
         let name = format!("boot shim {} at {base:#x}", arch.name());
         self.step(name, Action::BuildShim { arch, base, rust }, inputs)
     }
 
+    /// Programs without a system below are one workspace, which each is built from as a whole.
     fn bare_inputs(&mut self, arch: Arch, way: RustWay) -> (Inputs, RustFrom) {
-        let source = Source::Folder("monitor".to_string());
-        let action = Action::VendorCrates { package: "monitor".to_string() };
-        let vendor =
-            self.step("vendor monitor".to_string(), action, [("crate".into(), source.clone())].into());
-        let mut inputs: Inputs =
-            [("crate".to_string(), source), ("vendor".to_string(), output(vendor, "tree"))].into();
+        let mut inputs: Inputs = [("crate".to_string(), Source::Folder(BARE.to_string()))].into();
+        let action = Action::VendorCrates { package: BARE.to_string() };
+        let vendor = self.step(format!("vendor {BARE}"), action, inputs.clone());
+        inputs.insert("vendor".to_string(), output(vendor, "tree"));
         let rust = self.rust_from(arch, way, &mut inputs);
         (inputs, rust)
     }

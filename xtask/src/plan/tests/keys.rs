@@ -114,6 +114,35 @@ fn a_rule_counts_for_the_configuration_of_its_kernels() {
     assert!(!changed(&foreign, "kconfig aarch64-vtl2"));
 }
 
+/// What the programs without a system below share is in the one folder that each of them and its crates are keyed by.
+#[test]
+fn what_bare_programs_share_counts_for_each() {
+    let (mut profiles, host) = inputs(&own(), &["x86_64-vtl2", "aarch64-vtl2"]);
+    for profile in &mut profiles {
+        profile.spec.igvm.as_mut().unwrap().entry = IgvmEntry::Shim;
+    }
+    let plan = make(&profiles, &host);
+    let folder = Source::Folder("bare".to_string());
+    let kinds = ["build-monitor", "build-loader", "build-shim"];
+    let programs: Vec<&Step> = plan.steps.iter().filter(|step| kinds.contains(&step.action.kind())).collect();
+    assert_eq!(programs.len(), 6);
+    for program in programs {
+        let Source::Output { step: vendor, .. } = &program.inputs["vendor"] else { panic!("{program:?}") };
+        assert_eq!((&program.inputs["crate"], &plan.steps[*vendor].inputs["crate"]), (&folder, &folder));
+    }
+    // Nothing that they are built from lies elsewhere.
+    let bare = root().join("bare");
+    let manifests =
+        walkdir::WalkDir::new(&bare).max_depth(2).into_iter().map(|entry| entry.unwrap().into_path());
+    for manifest in manifests.filter(|path| path.ends_with("Cargo.toml")) {
+        let text = fs::read_to_string(&manifest).unwrap();
+        for path in text.lines().filter_map(|line| line.split_once("path = \"")?.1.split('"').next()) {
+            let place = manifest.with_file_name(path).canonicalize().unwrap();
+            assert!(place.starts_with(bare.canonicalize().unwrap()), "{}: {path}", manifest.display());
+        }
+    }
+}
+
 #[track_caller]
 fn check(before: &Step, change: impl Fn(&mut serde_json::Value), phrases: Expect) {
     let before = parts_of(before);

@@ -10,8 +10,8 @@ mod arch;
 #[cfg(target_arch = "x86_64")]
 #[path = "x86_64.rs"]
 mod arch;
-mod runtime;
 
+use bare_runtime as _;
 use boot_shim::{
     Failure, Given, Prepared, Range, Room, Text,
     plan::{PAGE_BYTES, Plan},

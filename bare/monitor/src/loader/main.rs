@@ -14,9 +14,8 @@ mod arch;
 #[path = "x86_64.rs"]
 mod arch;
 mod firmware;
-#[path = "../runtime.rs"]
-mod runtime;
 
+use bare_runtime as _;
 use firmware::{Firmware, Problem};
 use monitor_core::{
     efi::{

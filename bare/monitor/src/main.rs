@@ -15,8 +15,9 @@ mod arch;
 mod arch;
 mod lock;
 mod memory;
-mod runtime;
 mod self_test;
+
+use bare_runtime as _;
 
 /// Ends the machine: there is nobody to return to.
 #[cfg(not(test))]

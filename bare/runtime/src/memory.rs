@@ -1,7 +1,4 @@
-//! What compiled Rust calls and a C library would bring: copying, filling and comparing memory.
-//!
-//! The targets `*-unknown-none` have these in compiler_builtins.
-#![cfg(not(target_os = "none"))]
+//! Copying, filling and comparing memory; a function that `core` names.
 
 /// # Safety
 /// As the C function.
@@ -66,7 +63,6 @@ unsafe extern "C" fn bcmp(left: *const u8, right: *const u8, length: usize) -> i
 }
 
 /// The precompiled `core` refers to it; with panic=abort nothing unwinds.
-#[cfg(not(test))]
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}
 
