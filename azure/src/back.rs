@@ -3,10 +3,7 @@
 use std::{
     collections::BTreeMap,
     ops::Range,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::{Mutex, PoisonError},
 };
 
 use release::{Digest, upload::Verify};
@@ -16,11 +13,11 @@ use crate::{
     source::{Piece, Source},
 };
 
-/// Neighbouring pieces are read back by one request, which costs both ends less. That many bytes at the most.
-const SPAN_BYTES: u64 = 16 << 20;
-/// Of so many pieces, a part of one is in the sample.
+/// Neighbours are read back by one request, which costs both ends less: the data of so many cells at the most.
+const SPAN_CELLS: usize = 4;
+/// Of so many cells, a part of one is in the sample.
 const SAMPLE_STEP: usize = 16;
-/// Of a file with few pieces, more are: as many as that.
+/// Of a file with few cells, more are: as many as that.
 const SAMPLES: usize = 2;
 const SAMPLE_BYTES: u64 = 64 << 10;
 
@@ -28,7 +25,7 @@ pub enum Back {
     Nothing,
     /// Right behind the piece, which is still at hand.
     Sample(Sample),
-    /// As soon as a span of pieces is there.
+    /// As soon as a span of cells is there.
     Everything(Spans),
 }
 
@@ -36,109 +33,110 @@ impl Back {
     pub fn new(verify: Verify, source: &Source) -> Back {
         match verify {
             Verify::Ranges => Back::Nothing,
-            Verify::Sample => Back::Sample(Sample::new(source)),
-            Verify::Full => Back::Everything(Spans::new(&source.pieces)),
+            Verify::Sample => Back::Sample(Sample::new(source.cells.len(), source.sketch)),
+            Verify::Full => Back::Everything(Spans::new(&source.cells)),
         }
     }
 }
 
-/// Parts of some pieces: the first and the last bytes of the data, where partition tables and the footer are, and others
+/// Parts of some cells: the first and the last bytes of the data, where partition tables and the footer are, and others
 /// spread over it. The same ones for the same source.
-pub struct Sample(BTreeMap<usize, Range<u64>>);
+pub struct Sample(BTreeMap<usize, Part>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    First,
+    Last,
+    /// Whichever these numbers lead to: a piece, and a page of it.
+    Some(u64, u64),
+}
 
 impl Sample {
-    fn new(source: &Source) -> Sample {
-        let pieces = &source.pieces;
+    fn new(cells: usize, seed: Digest) -> Sample {
         let mut parts = BTreeMap::new();
-        let (Some(first), Some(last)) = (pieces.first(), pieces.last()) else { return Sample(parts) };
-        let step = SAMPLE_STEP.min(pieces.len() / SAMPLES).max(1);
-        for start in (0..pieces.len()).step_by(step) {
-            let seed = Digest::of_json(&(source.identity, start)).0;
+        let step = SAMPLE_STEP.min(cells / SAMPLES).max(1);
+        for start in (0..cells).step_by(step) {
+            let seed = Digest::of_json(&(seed, start)).0;
             let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|index| seed[at + index]));
-            let piece = start + (number(0) % step.min(pieces.len() - start) as u64) as usize;
-            parts.insert(piece, part(&pieces[piece].range, |pages| number(8) % (pages + 1)));
+            let cell = start + (number(0) % step.min(cells - start) as u64) as usize;
+            parts.insert(cell, Part::Some(number(8), number(16)));
         }
-        parts.insert(pieces.len() - 1, part(&last.range, |pages| pages));
-        parts.insert(0, part(&first.range, |_| 0));
+        parts.extend(cells.checked_sub(1).map(|last| (last, Part::Last)));
+        parts.extend((cells > 0).then_some((0, Part::First)));
         Sample(parts)
     }
 
-    /// What is read back of this piece.
-    pub fn of(&self, piece: usize) -> Option<Range<u64>> {
-        self.0.get(&piece).cloned()
+    /// What is read back of this cell's pieces.
+    pub fn of(&self, cell: usize, pieces: &[Piece]) -> Option<Range<u64>> {
+        let (piece, skip) = match *self.0.get(&cell)? {
+            Part::First => (pieces.first()?, 0),
+            Part::Last => (pieces.last()?, u64::MAX),
+            Part::Some(piece, page) => (pieces.get(piece.checked_rem(pieces.len() as u64)? as usize)?, page),
+        };
+        let Range { start, end } = piece.range;
+        let pages = (end - start).saturating_sub(SAMPLE_BYTES) / PAGE_BYTES;
+        let skipped = if skip == u64::MAX { pages } else { skip % (pages + 1) };
+        let start = start + skipped * PAGE_BYTES;
+        Some(start..end.min(start + SAMPLE_BYTES))
     }
 }
 
-/// So much of a range, `skip` pages from its beginning; it is told how many it may skip.
-fn part(range: &Range<u64>, skip: impl Fn(u64) -> u64) -> Range<u64> {
-    let pages = (range.end - range.start).saturating_sub(SAMPLE_BYTES) / PAGE_BYTES;
-    let start = range.start + skip(pages) * PAGE_BYTES;
-    start..range.end.min(start + SAMPLE_BYTES)
-}
-
-/// Runs of neighbouring pieces.
+/// Neighbouring cells.
 pub struct Spans {
-    spans: Vec<Span>,
-    /// By piece: its span.
+    /// By cell: the number of its span.
     span_of: Vec<usize>,
-    /// By piece: it was sent, not found.
-    is_sent: Vec<AtomicBool>,
+    /// By span.
+    spans: Mutex<Vec<Span>>,
     /// What is there and wants to be read.
-    ready: Mutex<Vec<Range<usize>>>,
+    ready: Mutex<Vec<Vec<Piece>>>,
 }
 
 struct Span {
-    pieces: Range<usize>,
-    /// Pieces that are not there yet.
-    missing: AtomicUsize,
+    /// Cells that are not there yet.
+    missing: usize,
+    /// What was sent of the others.
+    sent: Vec<Piece>,
 }
 
 impl Spans {
-    fn new(pieces: &[Piece]) -> Spans {
-        let mut runs: Vec<Range<usize>> = Vec::new();
-        for (number, piece) in pieces.iter().enumerate() {
-            match runs.last_mut() {
-                Some(run)
-                    if pieces[run.end - 1].range.end == piece.range.start
-                        && piece.range.end - pieces[run.start].range.start <= SPAN_BYTES =>
-                {
-                    run.end += 1;
-                }
-                _ => runs.push(number..number + 1),
+    fn new(cells: &[Range<u64>]) -> Spans {
+        let (mut span_of, mut spans) = (Vec::new(), Vec::<Span>::new());
+        for (number, cell) in cells.iter().enumerate() {
+            let is_neighbour = number > 0 && cells[number - 1].end == cell.start;
+            match spans.last_mut() {
+                Some(span) if is_neighbour && span.missing < SPAN_CELLS => span.missing += 1,
+                _ => spans.push(Span { missing: 1, sent: Vec::new() }),
             }
+            span_of.push(spans.len() - 1);
         }
-        let span_of =
-            runs.iter().enumerate().flat_map(|(span, run)| run.clone().map(move |_| span)).collect();
-        let span = |pieces: Range<usize>| Span { missing: AtomicUsize::new(pieces.len()), pieces };
-        Spans {
-            spans: runs.into_iter().map(span).collect(),
-            span_of,
-            is_sent: pieces.iter().map(|_| AtomicBool::new(false)).collect(),
-            ready: Mutex::new(Vec::new()),
-        }
+        Spans { span_of, spans: Mutex::new(spans), ready: Mutex::new(Vec::new()) }
     }
 
-    /// A piece is there: sent, or found and compared already.
-    pub fn arrived(&self, piece: usize, is_sent: bool) {
-        self.is_sent[piece].store(is_sent, Ordering::Relaxed);
-        let span = &self.spans[self.span_of[piece]];
-        if span.missing.fetch_sub(1, Ordering::AcqRel) > 1 {
+    /// A cell is there: these of its pieces were sent, the others found and compared already.
+    pub fn arrived(&self, cell: usize, sent: Vec<Piece>) {
+        let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
+        let span = &mut spans[self.span_of[cell]];
+        span.sent.extend(sent);
+        span.missing -= 1;
+        if span.missing > 0 {
             return;
         }
-        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut run = span.pieces.start..span.pieces.start;
-        for piece in span.pieces.clone() {
-            if !self.is_sent[piece].load(Ordering::Relaxed) {
-                ready.extend((!run.is_empty()).then(|| run.clone()));
-                run.start = piece + 1;
+        let mut sent = std::mem::take(&mut span.sent);
+        sent.sort_by_key(|piece| piece.range.start);
+        let mut runs: Vec<Vec<Piece>> = Vec::new();
+        for piece in sent {
+            match runs.last_mut() {
+                Some(run) if run.last().is_some_and(|last| last.range.end == piece.range.start) => {
+                    run.push(piece)
+                }
+                _ => runs.push(vec![piece]),
             }
-            run.end = piece + 1;
         }
-        ready.extend((!run.is_empty()).then_some(run));
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner).extend(runs);
     }
 
-    /// Pieces to be read back by one request; nobody else gets them.
-    pub fn take(&self) -> Option<Range<usize>> {
+    /// Neighbouring pieces to be read back by one request; nobody else gets them.
+    pub fn take(&self) -> Option<Vec<Piece>> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 }
@@ -146,79 +144,81 @@ impl Spans {
 #[cfg(test)]
 #[allow(clippy::single_range_in_vec_init, reason = "a list of one range is meant")]
 mod tests {
-    use std::os::unix::fs::FileExt as _;
-
     use super::*;
 
     const MIB: u64 = 1 << 20;
 
-    fn source(size_bytes: u64, filled: &[Range<u64>]) -> Source {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        file.as_file().set_len(size_bytes).unwrap();
-        for range in filled {
-            let bytes = vec![7; (range.end - range.start) as usize];
-            file.as_file().write_all_at(&bytes, range.start).unwrap();
-        }
-        Source::scan(file.path()).unwrap()
+    fn piece(range: Range<u64>) -> Piece {
+        Piece { sha256: Digest::of(b""), range }
     }
 
     #[test]
     fn a_sample_has_both_ends_and_something_of_each_stretch() {
-        for (pieces, wanted) in [(1, 1), (2, 2), (4, 3), (17, 3), (64, 4), (200, 13)] {
-            let filled: Vec<_> = (0..pieces).map(|n| n * 4 * MIB).map(|at| at..at + MIB).collect();
-            let source = source(pieces * 4 * MIB, &filled);
-            let sample = Sample::new(&source);
-            assert!((wanted..wanted + 3).contains(&sample.0.len()), "{pieces}: {:?}", sample.0);
-            for (piece, part) in &sample.0 {
-                let range = &source.pieces[*piece].range;
-                assert!(range.start <= part.start && part.end <= range.end, "{part:?} of {range:?}");
+        for (cells, wanted) in [(0, 0), (1, 1), (2, 2), (4, 3), (17, 3), (64, 4), (200, 13)] {
+            let sample = Sample::new(cells, Digest::of(b"seed"));
+            assert!((wanted..wanted + 3).contains(&sample.0.len()), "{cells}: {:?}", sample.0);
+            assert_eq!(sample.0, Sample::new(cells, Digest::of(b"seed")).0);
+            for cell in 0..cells {
+                let start = cell as u64 * 4 * MIB;
+                let pieces = [piece(start..start + MIB), piece(start + 2 * MIB..start + 3 * MIB)];
+                let Some(part) = sample.of(cell, &pieces) else { continue };
+                let within = |piece: &Piece| piece.range.start <= part.start && part.end <= piece.range.end;
+                assert!(pieces.iter().any(within), "{part:?}");
                 assert!(part.start.is_multiple_of(PAGE_BYTES) && part.end - part.start == SAMPLE_BYTES);
+                match cell {
+                    0 => assert_eq!(part.start, 0),
+                    _ if cell == cells - 1 => assert_eq!(part.end, start + 3 * MIB),
+                    _ => {}
+                }
+                // The footer of a VHD is less than that; written zeros are nothing.
+                assert_eq!(sample.of(cell, &[piece(start..start + 512)]), Some(start..start + 512));
+                assert_eq!(sample.of(cell, &[]), None);
             }
-            assert_eq!(sample.of(0).unwrap().start, 0);
-            if pieces > 1 {
-                assert_eq!(sample.of(pieces as usize - 1).unwrap().end, (pieces - 1) * 4 * MIB + MIB);
-            }
-            assert_eq!(sample.0, Sample::new(&source).0);
         }
-        // The footer of a VHD is a piece of its own.
-        let source = source(8 * MIB + 512, &[MIB..MIB + 512, 8 * MIB..8 * MIB + 512]);
-        let parts: Vec<_> = Sample::new(&source).0.into_values().collect();
-        assert_eq!(parts, [MIB..MIB + 512, 8 * MIB..8 * MIB + 512]);
-        assert!(Sample::new(&self::source(MIB, &[])).0.is_empty());
+    }
+
+    /// Cells of 4 MiB, all of them data.
+    fn full(numbers: &[u64]) -> (Vec<Range<u64>>, Vec<Piece>) {
+        let cells: Vec<_> = numbers.iter().map(|number| number * 4 * MIB..(number + 1) * 4 * MIB).collect();
+        let pieces = cells.iter().cloned().map(piece).collect();
+        (cells, pieces)
+    }
+
+    fn taken(spans: &Spans) -> Vec<Range<u64>> {
+        let stretch = |run: Vec<Piece>| run[0].range.start / MIB..run[run.len() - 1].range.end / MIB;
+        let mut taken: Vec<_> = std::iter::from_fn(|| spans.take()).map(stretch).collect();
+        taken.sort_by_key(|run| run.start);
+        taken
     }
 
     #[test]
     fn neighbours_are_read_together_when_all_of_them_are_there() {
-        let source = source(64 * MIB, &[0..18 * MIB, 32 * MIB..36 * MIB]);
-        let spans = Spans::new(&source.pieces);
-        let runs: Vec<_> = spans.spans.iter().map(|span| span.pieces.clone()).collect();
-        assert_eq!(runs, [0..4, 4..5, 5..6]);
-        for piece in [3, 0, 5] {
-            spans.arrived(piece, true);
-        }
-        assert_eq!((spans.take(), spans.take()), (Some(5..6), None));
-        spans.arrived(1, true);
-        spans.arrived(2, true);
-        assert_eq!((spans.take(), spans.take()), (Some(0..4), None));
-        spans.arrived(4, false);
-        assert_eq!(spans.take(), None);
+        let (cells, pieces) = full(&[0, 1, 2, 3, 4, 8]);
+        let spans = Spans::new(&cells);
+        let arrived = |cell: usize| spans.arrived(cell, vec![pieces[cell].clone()]);
+        [3, 0, 5].into_iter().for_each(arrived);
+        assert_eq!(taken(&spans), [32..36]);
+        [1, 2].into_iter().for_each(arrived);
+        assert_eq!(taken(&spans), [0..16]);
+        spans.arrived(4, Vec::new());
+        assert_eq!(taken(&spans), []);
     }
 
     #[test]
     fn what_was_found_is_not_read_again() {
-        let source = source(16 * MIB, &[0..16 * MIB]);
         for (found, wanted) in [
-            (vec![0], vec![1..4]),
-            (vec![3], vec![0..3]),
-            (vec![1], vec![0..1, 2..4]),
-            (vec![0, 1, 3], vec![2..3]),
+            (vec![0], vec![4..16]),
+            (vec![3], vec![0..12]),
+            (vec![1], vec![0..4, 8..16]),
+            (vec![0, 1, 3], vec![8..12]),
             (vec![0, 1, 2, 3], vec![]),
         ] {
-            let spans = Spans::new(&source.pieces);
-            (0..4).for_each(|piece| spans.arrived(piece, !found.contains(&piece)));
-            let mut taken: Vec<_> = std::iter::from_fn(|| spans.take()).collect();
-            taken.sort_by_key(|run| run.start);
-            assert_eq!(taken, wanted, "{found:?}");
+            let (cells, pieces) = full(&[0, 1, 2, 3]);
+            let spans = Spans::new(&cells);
+            for (cell, piece) in pieces.into_iter().enumerate() {
+                spans.arrived(cell, if found.contains(&cell) { vec![] } else { vec![piece] });
+            }
+            assert_eq!(taken(&spans), wanted, "{found:?}");
         }
     }
 }

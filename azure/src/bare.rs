@@ -35,9 +35,10 @@ fn put(request: &Request, what: Bare, around: &Surroundings) -> Result<Uploaded,
     let access = Access::find(request, around.variables).map_err(End::Failed)?;
     let patience = Duration::from_secs(request.patience_seconds);
     let blob = Blob(Line::new(&access, patience, around.stop).map_err(End::Failed)?);
-    let source = Source::scan(&request.file).map_err(End::Failed)?;
+    let source = Source::open(&request.file).map_err(End::Failed)?;
+    let scan = source.scan().map_err(End::Failed)?;
     let ranges: Vec<Range<u64>> = match what {
-        Bare::Data => source.pieces.iter().map(|piece| piece.range.clone()).collect(),
+        Bare::Data => scan.ranges(),
         Bare::Whole => source.whole(),
     };
     // Known from here on: whoever sends everything needn't look where the data is.
@@ -63,13 +64,13 @@ fn put(request: &Request, what: Bare, around: &Surroundings) -> Result<Uploaded,
     Ok(Uploaded {
         blob: access.address.to_string(),
         file_bytes: source.size_bytes,
-        data_bytes: source.data_bytes(),
+        data_bytes: scan.data_bytes(),
         sent_bytes,
         found_bytes: 0,
         read_back_bytes: 0,
         confirmed_bytes: 0,
         retries: blob.0.retries(),
-        source: source.identity.to_string(),
+        source: scan.identity.to_string(),
         milliseconds: started.elapsed().as_millis() as u64,
     })
 }

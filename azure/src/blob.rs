@@ -25,7 +25,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Marks {
     pub state: State,
-    /// The source's identity.
+    /// The source's sketch, and when all of it is there, its identity.
     pub source: Digest,
 }
 

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use release::upload::Event;
+use release::{Digest, upload::Event};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use uuid::Builder;
 
@@ -15,7 +15,7 @@ use crate::{
     blob::{Blob, Marks, Properties, State},
     refusal::{End, end},
     request::Trouble,
-    source::Source,
+    source::{Scan, Source},
 };
 
 /// An upload that is killed leaves its lease behind for that long.
@@ -39,6 +39,8 @@ pub enum Standing {
 pub struct Claim {
     pub standing: Standing,
     pub lease: String,
+    /// None for a new one, where all is sent as it is read.
+    pub scan: Option<Scan>,
 }
 
 /// Where the data goes.
@@ -68,17 +70,19 @@ impl Claimant<'_> {
         let (lease, mut replace) = (lease_id()?, replace);
         // Most often there is nothing yet, and no look is needed to see that.
         let mut next = self.place_if_free()?;
+        let mut scan = None;
         for _ in 0..TRIES {
             let place = match next.take() {
                 Some(place) => Some(place),
-                None => self.place(replace)?,
+                None => self.place(replace, &mut scan)?,
             };
             let Some(Place { standing, etag, is_leased_for_good }) = place else { continue };
             // What is there now is ours.
             replace &= standing != Standing::New;
             // Nobody else writes any more; somebody may have until now.
             if self.lease(&lease, is_leased_for_good)? == etag {
-                return Ok(Claim { standing, lease });
+                let scan = scan.filter(|_| standing != Standing::New);
+                return Ok(Claim { standing, lease, scan });
             }
             let _ = self.blob.release(&lease);
         }
@@ -97,11 +101,15 @@ impl Claimant<'_> {
     }
 
     /// What is there, or is made in its place. None: it changes just now.
-    fn place(&self, replace: bool) -> Result<Option<Place>, End> {
+    fn place(&self, replace: bool, scan: &mut Option<Scan>) -> Result<Option<Place>, End> {
         let there = self.look()?;
+        if !replace && there.is_some() && scan.is_none() {
+            *scan = Some(self.source.scan().map_err(End::Failed)?);
+        }
+        let found = |there| judge(there, self.source, scan.as_ref().map(|scan| scan.identity));
         let is_leased_for_good = there.as_ref().is_some_and(|there| there.is_leased_for_good);
         let place = |standing, etag| Place { standing, etag, is_leased_for_good };
-        match there.as_ref().map(|there| (judge(there, self.source), &there.etag)) {
+        match there.as_ref().map(|there| (found(there), &there.etag)) {
             Some((Found::GoOn(standing), etag)) if !replace => Ok(Some(place(standing, etag.clone()))),
             Some((Found::Other(why), _)) if !replace => Err(self.other(&why)),
             _ => Ok(self.create(there.as_ref())?.map(|etag| place(Standing::New, etag))),
@@ -153,7 +161,7 @@ impl Claimant<'_> {
     }
 
     fn marks(&self) -> Marks {
-        Marks { state: State::Uploading, source: self.source.identity }
+        Marks { state: State::Uploading, source: self.source.sketch }
     }
 
     fn end(&self, doing: &str, trouble: Trouble) -> End {
@@ -161,7 +169,8 @@ impl Claimant<'_> {
     }
 }
 
-fn judge(there: &Properties, source: &Source) -> Found {
+/// `identity` is the source's.
+fn judge(there: &Properties, source: &Source, identity: Option<Digest>) -> Found {
     let other = |why: String| Found::Other(why);
     if !there.is_page_blob {
         return other("it is no page blob".to_owned());
@@ -171,14 +180,14 @@ fn judge(there: &Properties, source: &Source) -> Found {
     }
     match &there.marks {
         None => other("it is as large as the file, but no upload of this tool made it".to_owned()),
-        Some(marks) if marks.source != source.identity => match marks.state {
-            State::Uploading => other("it is the beginning of another file".to_owned()),
-            State::Complete => other("it is another file".to_owned()),
+        Some(Marks { state: State::Uploading, source: sketch }) => match *sketch == source.sketch {
+            true => Found::GoOn(Standing::Resumed),
+            false => other("it is the beginning of another file".to_owned()),
         },
-        Some(marks) => Found::GoOn(match marks.state {
-            State::Uploading => Standing::Resumed,
-            State::Complete => Standing::Complete,
-        }),
+        Some(marks) => match Some(marks.source) == identity {
+            true => Found::GoOn(Standing::Complete),
+            false => other("it is another file".to_owned()),
+        },
     }
 }
 
@@ -196,29 +205,28 @@ fn lease_id() -> Result<String, End> {
 
 #[cfg(test)]
 mod tests {
-    use release::Digest;
-
     use super::*;
 
     #[test]
     fn only_the_same_file_goes_on() {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(1024).unwrap();
-        let source = Source::scan(file.path()).unwrap();
+        let source = Source::open(file.path()).unwrap();
+        let identity = source.scan().unwrap().identity;
         let marks = |state, source| Some(Marks { state, source });
-        let (own, other) = (source.identity, Digest::of(b"other"));
+        let other = Digest::of(b"other");
         for (is_page_blob, size_bytes, marks, wanted) in [
-            (true, 1024, marks(State::Uploading, own), Ok(Standing::Resumed)),
-            (true, 1024, marks(State::Complete, own), Ok(Standing::Complete)),
+            (true, 1024, marks(State::Uploading, source.sketch), Ok(Standing::Resumed)),
+            (true, 1024, marks(State::Complete, identity), Ok(Standing::Complete)),
             (true, 1024, marks(State::Uploading, other), Err("the beginning of another file")),
             (true, 1024, marks(State::Complete, other), Err("is another file")),
             (true, 1024, None, Err("no upload of this tool")),
-            (true, 2048, marks(State::Complete, own), Err("has 2048 bytes, the file has 1024")),
+            (true, 2048, marks(State::Complete, identity), Err("has 2048 bytes, the file has 1024")),
             (false, 1024, None, Err("no page blob")),
         ] {
             let etag = "x".to_owned();
             let there = Properties { etag, is_page_blob, size_bytes, is_leased_for_good: false, marks };
-            match (judge(&there, &source), wanted) {
+            match (judge(&there, &source, Some(identity)), wanted) {
                 (Found::GoOn(found), Ok(wanted)) => assert_eq!(found, wanted),
                 (Found::Other(why), Err(wanted)) => assert!(why.contains(wanted), "{why}"),
                 (found, wanted) => panic!("{found:?} instead of {wanted:?}"),

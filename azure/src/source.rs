@@ -1,15 +1,17 @@
-//! The file that is sent: which parts of it hold data, and their digests.
+//! The file that is sent: which parts of it hold data, and their digests. It is read once where all of it is sent, and looked
+//! through before where some of it may be there.
 
 use std::{
     fs::File,
     io,
     ops::Range,
-    os::unix::fs::FileExt as _,
+    os::unix::fs::{FileExt as _, MetadataExt as _},
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
 
+use bytes::Bytes;
 use release::Digest;
 use rustix::{fs::SeekFrom, io::Errno};
 
@@ -22,25 +24,56 @@ pub struct Source {
     path: PathBuf,
     file: File,
     pub size_bytes: u64,
-    /// In order, each at most 4 MiB, without those that are zeros.
-    pub pieces: Vec<Piece>,
+    /// Stretches of 4 MiB, but for the last, that are not holes; in order.
+    pub cells: Vec<Range<u64>>,
+    /// Over size, holes, and the first and the last cell: what is known before all is read.
+    pub sketch: Digest,
+    stamp: [i64; 3],
+}
+
+/// What all of a file is.
+pub struct Scan {
+    /// By cell, in order; those that are zeros are left out.
+    pub pieces: Vec<Vec<Piece>>,
     /// Over size, places and digests of the pieces.
     pub identity: Digest,
 }
 
+/// Data within a cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
     pub range: Range<u64>,
     pub sha256: Digest,
-    /// Tells cheaply whether the file has changed; nothing else relies on it.
-    crc32: u32,
+}
+
+impl Piece {
+    pub fn size_bytes(&self) -> u64 {
+        self.range.end - self.range.start
+    }
+}
+
+impl Scan {
+    pub fn new(size_bytes: u64, pieces: Vec<Vec<Piece>>) -> Scan {
+        let all = pieces.iter().flatten();
+        let parts: Vec<_> = all.map(|piece| (piece.range.start, piece.range.end, piece.sha256)).collect();
+        Scan { identity: Digest::of_json(&(FORMAT, size_bytes, parts)), pieces }
+    }
+
+    pub fn ranges(&self) -> Vec<Range<u64>> {
+        self.pieces.iter().flatten().map(|piece| piece.range.clone()).collect()
+    }
+
+    pub fn data_bytes(&self) -> u64 {
+        self.pieces.iter().flatten().map(Piece::size_bytes).sum()
+    }
 }
 
 impl Source {
-    /// Reads all data of the file once; holes are skipped.
-    pub fn scan(path: &Path) -> Result<Source, String> {
+    /// Looks where it has holes.
+    pub fn open(path: &Path) -> Result<Source, String> {
         let told = |error: io::Error| format!("can't read {}: {error}", path.display());
         let file = File::open(path).map_err(told)?;
+        let stamp = stamp(&file).map_err(told)?;
         let size_bytes = file.metadata().map_err(told)?.len();
         if size_bytes == 0 || !size_bytes.is_multiple_of(PAGE_BYTES) {
             return Err(format!(
@@ -48,28 +81,75 @@ impl Source {
                 path.display()
             ));
         }
-        let pieces = pieces(&file, size_bytes).map_err(told)?;
-        let parts: Vec<_> =
-            pieces.iter().map(|piece| (piece.range.start, piece.range.end, piece.sha256)).collect();
-        let identity = Digest::of_json(&(FORMAT, size_bytes, parts));
-        Ok(Source { path: path.to_owned(), file, size_bytes, pieces, identity })
+        let cells = data_cells(&file, size_bytes).map_err(told)?;
+        let digest = |cell: &Range<u64>| Ok(Digest::of(&read(&file, cell)?));
+        let ends = cells.first().into_iter().chain(cells.last()).map(digest).collect::<io::Result<Vec<_>>>();
+        let places: Vec<_> = cells.iter().map(|cell| cell.start).collect();
+        let sketch = Digest::of_json(&(FORMAT, size_bytes, places, ends.map_err(told)?));
+        Ok(Source { path: path.to_owned(), file, size_bytes, cells, sketch, stamp })
     }
 
-    pub fn data_bytes(&self) -> u64 {
-        ranges::total_bytes(self.pieces.iter().map(|piece| &piece.range))
+    /// Reads all of it, by all cores.
+    pub fn scan(&self) -> Result<Scan, String> {
+        let next = AtomicUsize::new(0);
+        let take = || -> Result<Vec<(usize, Vec<Piece>)>, String> {
+            let mut found = Vec::new();
+            while let Some(cell) =
+                Some(next.fetch_add(1, Ordering::Relaxed)).filter(|cell| *cell < self.cells.len())
+            {
+                found.push((cell, self.cut(cell)?.0));
+            }
+            Ok(found)
+        };
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let parts = thread::scope(|scope| {
+            let readers: Vec<_> = (0..cores).map(|_| scope.spawn(take)).collect();
+            let crashed = |_| "a part of the search for data has crashed".to_owned();
+            readers.into_iter().map(|reader| reader.join().map_err(crashed)?).collect::<Result<Vec<_>, _>>()
+        })?;
+        let mut pieces = vec![Vec::new(); self.cells.len()];
+        parts.into_iter().flatten().for_each(|(cell, found)| pieces[cell] = found);
+        Ok(Scan::new(self.size_bytes, pieces))
+    }
+
+    /// The pieces of a cell, and its bytes.
+    pub fn cut(&self, cell: usize) -> Result<(Vec<Piece>, Bytes), String> {
+        let cell = &self.cells[cell];
+        let bytes = read(&self.file, cell).map_err(|error| self.told(&error))?;
+        let piece = |range: Range<u64>| {
+            let part = &bytes[(range.start - cell.start) as usize..(range.end - cell.start) as usize];
+            Piece { sha256: Digest::of(part), range }
+        };
+        let pieces = ranges::of_data(cell.start, &bytes).into_iter().map(piece).collect();
+        Ok((pieces, bytes.into()))
     }
 
     /// A piece's bytes, which have to be those of the scan.
-    pub fn read(&self, piece: &Piece) -> Result<Vec<u8>, String> {
-        let bytes = read(&self.file, &piece.range)
-            .map_err(|error| format!("can't read {}: {error}", self.path.display()))?;
-        match crc32fast::hash(&bytes) == piece.crc32 {
-            true => Ok(bytes),
-            false => Err(format!(
-                "{} has changed since this upload began\nhint: upload it again, with --replace, when nothing writes to it",
-                self.path.display()
-            )),
+    pub fn read(&self, piece: &Piece) -> Result<Bytes, String> {
+        let bytes = read(&self.file, &piece.range).map_err(|error| self.told(&error))?;
+        if Digest::of(&bytes) != piece.sha256 {
+            return Err(self.changed());
         }
+        Ok(bytes.into())
+    }
+
+    /// Nobody has written to it since it was opened, as far as the file system tells.
+    pub fn check_unchanged(&self) -> Result<(), String> {
+        match stamp(&self.file).map_err(|error| self.told(&error))? == self.stamp {
+            true => Ok(()),
+            false => Err(self.changed()),
+        }
+    }
+
+    fn told(&self, error: &io::Error) -> String {
+        format!("can't read {}: {error}", self.path.display())
+    }
+
+    fn changed(&self) -> String {
+        format!(
+            "{} has changed since this upload began\nhint: upload it again, with --replace, when nothing writes to it",
+            self.path.display()
+        )
     }
 
     /// All of the file in ranges as large as one request takes, zeros too.
@@ -82,33 +162,15 @@ impl Source {
     }
 }
 
+/// Length, and when the content was changed; a link or a mode changes nothing.
+fn stamp(file: &File) -> io::Result<[i64; 3]> {
+    let of = file.metadata()?;
+    Ok([of.len() as i64, of.mtime(), of.mtime_nsec()])
+}
+
 fn cells(size_bytes: u64) -> impl Iterator<Item = Range<u64>> {
     let starts = (0..size_bytes).step_by(LIMIT_BYTES as usize);
     starts.map(move |start| start..(start + LIMIT_BYTES).min(size_bytes))
-}
-
-/// Cells that have data are read by all cores.
-fn pieces(file: &File, size_bytes: u64) -> io::Result<Vec<Piece>> {
-    let cells = data_cells(file, size_bytes)?;
-    let next = AtomicUsize::new(0);
-    let take = || -> io::Result<Vec<Piece>> {
-        let (mut pieces, mut buffer) = (Vec::new(), vec![0; LIMIT_BYTES as usize]);
-        while let Some(cell) = cells.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let bytes = &mut buffer[..(cell.end - cell.start) as usize];
-            file.read_exact_at(bytes, cell.start)?;
-            pieces.extend(pieces_of(cell, bytes));
-        }
-        Ok(pieces)
-    };
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let parts = thread::scope(|scope| {
-        let readers: Vec<_> = (0..cores).map(|_| scope.spawn(take)).collect();
-        let crashed = |_| io::Error::other("a part of the search for data has crashed");
-        readers.into_iter().map(|reader| reader.join().map_err(crashed)?).collect::<io::Result<Vec<_>>>()
-    })?;
-    let mut pieces = parts.concat();
-    pieces.sort_by_key(|piece| piece.range.start);
-    Ok(pieces)
 }
 
 fn data_cells(file: &File, size_bytes: u64) -> io::Result<Vec<Range<u64>>> {
@@ -122,14 +184,6 @@ fn data_cells(file: &File, size_bytes: u64) -> io::Result<Vec<Range<u64>>> {
         }
     }
     Ok(found)
-}
-
-fn pieces_of(cell: &Range<u64>, bytes: &[u8]) -> Vec<Piece> {
-    let piece = |range: Range<u64>| {
-        let part = &bytes[(range.start - cell.start) as usize..(range.end - cell.start) as usize];
-        Piece { sha256: Digest::of(part), crc32: crc32fast::hash(part), range }
-    };
-    ranges::of_data(cell.start, bytes).into_iter().map(piece).collect()
 }
 
 /// Where the next data of a sparse file is (lseek(2), SEEK_DATA).
@@ -154,15 +208,15 @@ fn read(file: &File, range: &Range<u64>) -> io::Result<Vec<u8>> {
 mod tests {
     use super::*;
 
-    /// Where a file of this size with these parts filled has its pieces.
-    fn scanned(size_bytes: u64, filled: &[Range<u64>]) -> (tempfile::NamedTempFile, Source) {
+    /// A file of this size with these parts filled.
+    fn source(size_bytes: u64, filled: &[Range<u64>]) -> (tempfile::NamedTempFile, Source) {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(size_bytes).unwrap();
         for range in filled {
             let bytes = vec![7; (range.end - range.start) as usize];
             file.as_file().write_all_at(&bytes, range.start).unwrap();
         }
-        let source = Source::scan(file.path()).unwrap();
+        let source = Source::open(file.path()).unwrap();
         (file, source)
     }
 
@@ -170,8 +224,8 @@ mod tests {
     fn a_sparse_file_is_cut_where_it_has_data() {
         let size_bytes = (64 << 20) + 512;
         let filled = [0..512, (8 << 20) - 512..(12 << 20) + 512, size_bytes - 512..size_bytes];
-        let (_file, source) = scanned(size_bytes, &filled);
-        let found: Vec<_> = source.pieces.iter().map(|piece| piece.range.clone()).collect();
+        let (_file, source) = source(size_bytes, &filled);
+        let scan = source.scan().unwrap();
         let wanted = [
             0..512,
             (8 << 20) - 512..8 << 20,
@@ -179,34 +233,61 @@ mod tests {
             12 << 20..(12 << 20) + 512,
             size_bytes - 512..size_bytes,
         ];
-        assert_eq!(found, wanted);
-        assert_eq!(source.data_bytes(), (4 << 20) + 4 * 512);
+        assert_eq!(scan.ranges(), wanted);
+        assert_eq!(scan.data_bytes(), (4 << 20) + 4 * 512);
         assert_eq!(ranges::total_bytes(&source.whole()), size_bytes);
+        for (cell, pieces) in scan.pieces.iter().enumerate() {
+            let (cut, bytes) = source.cut(cell).unwrap();
+            assert_eq!(
+                (&cut, bytes.len() as u64),
+                (pieces, source.cells[cell].end - source.cells[cell].start)
+            );
+        }
     }
 
     #[test]
     fn written_zeros_and_holes_are_the_same_source() {
-        let (file, holes) = scanned(8 << 20, &[0..512]);
+        let identity = |source: &Source| source.scan().unwrap().identity;
+        let (file, holes) = source(8 << 20, &[0..512]);
+        let before = identity(&holes);
         file.as_file().write_all_at(&vec![0; 4 << 20], 4 << 20).unwrap();
-        assert_eq!(Source::scan(file.path()).unwrap().identity, holes.identity);
+        assert_eq!(identity(&Source::open(file.path()).unwrap()), before);
         file.as_file().write_all_at(&[1], 5 << 20).unwrap();
-        assert_ne!(Source::scan(file.path()).unwrap().identity, holes.identity);
+        assert_ne!(identity(&Source::open(file.path()).unwrap()), before);
+    }
+
+    #[test]
+    fn a_sketch_knows_size_holes_and_both_ends() {
+        let sketch = |size_bytes, filled: &[Range<u64>]| source(size_bytes, filled).1.sketch;
+        let filled = [0..512, 8 << 20..9 << 20, (20 << 20)..(20 << 20) + 512];
+        let one = sketch(32 << 20, &filled);
+        assert_eq!(one, sketch(32 << 20, &filled));
+        assert_ne!(one, sketch(36 << 20, &filled));
+        assert_ne!(one, sketch(32 << 20, &[0..512, 16 << 20..17 << 20, filled[2].clone()]));
+        assert_ne!(one, sketch(32 << 20, &[0..1024, filled[1].clone(), filled[2].clone()]));
+        assert_ne!(
+            one,
+            sketch(32 << 20, &[filled[0].clone(), filled[1].clone(), (20 << 20)..(20 << 20) + 513])
+        );
     }
 
     #[test]
     fn a_file_that_changes_is_not_sent() {
-        let (file, source) = scanned(1 << 20, &[0..512]);
-        assert_eq!(source.read(&source.pieces[0]).unwrap(), [7; 512]);
+        let (file, source) = source(1 << 20, &[0..512]);
+        let scan = source.scan().unwrap();
+        assert_eq!(source.read(&scan.pieces[0][0]).unwrap(), [7; 512][..]);
+        source.check_unchanged().unwrap();
         file.as_file().write_all_at(&[1], 0).unwrap();
-        assert!(source.read(&source.pieces[0]).unwrap_err().contains("has changed"));
+        assert!(source.read(&scan.pieces[0][0]).unwrap_err().contains("has changed"));
+        assert!(source.check_unchanged().unwrap_err().contains("has changed"));
     }
 
     #[test]
     fn a_file_that_is_no_whole_number_of_pages_is_refused() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        assert!(Source::scan(file.path()).err().unwrap().contains("has 0 bytes"));
+        assert!(Source::open(file.path()).err().unwrap().contains("has 0 bytes"));
         file.as_file().set_len(513).unwrap();
-        assert!(Source::scan(file.path()).err().unwrap().contains("multiple of 512"));
-        assert!(Source::scan(Path::new("/nowhere")).err().unwrap().contains("/nowhere"));
+        assert!(Source::open(file.path()).err().unwrap().contains("multiple of 512"));
+        assert!(Source::open(Path::new("/nowhere")).err().unwrap().contains("/nowhere"));
     }
 }

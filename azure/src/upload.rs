@@ -1,4 +1,4 @@
-//! An upload from end to end: the file is cut into pieces, each piece is put where it is missing, what `back` says is read
+//! An upload from end to end: the file is taken cell by cell, what holds data is put where it is missing, what `back` says is read
 //! back, and at the end the blob is marked as complete. What an earlier upload left is believed when it was read back, all of
 //! it, so no journal is kept.
 
@@ -27,7 +27,7 @@ use crate::{
     refusal::{End, end},
     request::{Line, Trouble},
     secret::{Access, Variables},
-    source::{Piece, Source},
+    source::{Piece, Scan, Source},
 };
 
 /// What runs while an upload does, and is heard of elsewhere.
@@ -55,15 +55,8 @@ fn uploaded(request: &Request, around: &Surroundings) -> Result<Uploaded, (End, 
         (around.say)(Event::Note { text });
     }
     let patience = Duration::from_secs(request.patience_seconds);
-    // While the file is read, certificates are, and the line is opened; what goes wrong on it is told by what follows.
-    let (source, line) = thread::scope(|scope| {
-        let scanning = scope.spawn(|| Source::scan(&request.file));
-        let line = Line::new(&access, patience, around.stop);
-        (scanning.join(), line)
-    });
-    let source = source.unwrap_or_else(|_| Err("the reading of the file has crashed".to_owned()));
-    let source = source.map_err(failed)?;
-    let blob = Blob(line.map_err(failed)?);
+    let source = Source::open(&request.file).map_err(failed)?;
+    let blob = Blob(Line::new(&access, patience, around.stop).map_err(failed)?);
     let claimant = Claimant { blob: &blob, source: &source, stop: around.stop, say: around.say };
     let claim = claimant.claim(request.replace).map_err(|end| (end, None))?;
 
@@ -72,29 +65,32 @@ fn uploaded(request: &Request, around: &Surroundings) -> Result<Uploaded, (End, 
     // Best effort: a lease that can't be given back ends by itself.
     let _ = blob.release(&claim.lease);
     let shown = access.address.to_string();
-    if let Err(end) = ended {
-        let left = Left {
-            blob: shown,
-            there_bytes: transfer.there_bytes.load(Ordering::Relaxed),
-            data_bytes: source.data_bytes(),
-        };
-        return Err((end, (claim.standing != Standing::Complete).then_some(left)));
-    }
+    let scan = match ended {
+        Ok(scan) => scan,
+        Err(end) => {
+            let left = Left {
+                blob: shown,
+                there_bytes: transfer.there_bytes.load(Ordering::Relaxed),
+                data_bytes: transfer.data_bytes.load(Ordering::Relaxed),
+            };
+            return Err((end, (claim.standing != Standing::Complete).then_some(left)));
+        }
+    };
     Ok(Uploaded {
         blob: shown,
         file_bytes: source.size_bytes,
-        data_bytes: source.data_bytes(),
+        data_bytes: scan.data_bytes(),
         sent_bytes: transfer.sent_bytes.into_inner(),
         found_bytes: transfer.found_bytes.into_inner(),
         read_back_bytes: transfer.read_back_bytes.into_inner(),
         confirmed_bytes: transfer.confirmed_bytes.into_inner(),
         retries: blob.0.retries(),
-        source: source.identity.to_string(),
+        source: scan.identity.to_string(),
         milliseconds: started.elapsed().as_millis() as u64,
     })
 }
 
-/// The pieces of one upload, shared by the threads that carry them.
+/// The cells of one upload, shared by the threads that carry them.
 struct Transfer<'a> {
     around: &'a Surroundings<'a>,
     blob: &'a Blob<'a>,
@@ -102,6 +98,10 @@ struct Transfer<'a> {
     claim: &'a Claim,
     back: Back,
     next: AtomicUsize,
+    /// By cell, what was cut of a new one.
+    cut: Mutex<Vec<Vec<Piece>>>,
+    /// What is known not to be zeros, or not known yet.
+    data_bytes: AtomicU64,
     there_bytes: AtomicU64,
     sent_bytes: AtomicU64,
     found_bytes: AtomicU64,
@@ -126,6 +126,11 @@ impl<'a> Transfer<'a> {
             claim,
             back: Back::new(request.verify, source),
             next: AtomicUsize::new(0),
+            cut: Mutex::new(vec![Vec::new(); source.cells.len()]),
+            data_bytes: AtomicU64::new(match &claim.scan {
+                Some(scan) => scan.data_bytes(),
+                None => ranges::total_bytes(&source.cells),
+            }),
             there_bytes: AtomicU64::new(0),
             sent_bytes: AtomicU64::new(0),
             found_bytes: AtomicU64::new(0),
@@ -135,7 +140,8 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    fn run(&self, parallel: usize) -> Result<(), End> {
+    /// What is there then.
+    fn run(&self, parallel: usize) -> Result<Scan, End> {
         let there = match self.claim.standing {
             Standing::New => Vec::new(),
             Standing::Resumed | Standing::Complete => self.ranges()?,
@@ -152,17 +158,23 @@ impl<'a> Transfer<'a> {
         if let Some(end) = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(end);
         }
-        self.compare_ranges()?;
+        let pieces = match &self.claim.scan {
+            Some(scan) => scan.pieces.clone(),
+            None => std::mem::take(&mut *self.cut.lock().unwrap_or_else(PoisonError::into_inner)),
+        };
+        let scan = Scan::new(self.source.size_bytes, pieces);
+        self.compare_ranges(&scan)?;
+        self.source.check_unchanged().map_err(End::Failed)?;
         if self.claim.standing != Standing::Complete {
-            let marks = Marks { state: State::Complete, source: self.source.identity };
+            let marks = Marks { state: State::Complete, source: scan.identity };
             let marked = self.blob.mark(&marks, &self.claim.lease);
             marked.map_err(|trouble| self.end("can't mark as complete", trouble))?;
         }
-        Ok(())
+        Ok(scan)
     }
 
     /// Takes one thing after the other until there is none, or somebody has set `stop`. What was sent is read back before
-    /// more is sent, so that both directions of the line are in use. Whoever sends the last piece of a span looks here again,
+    /// more is sent, so that both directions of the line are in use. Whoever sends the last cell of a span looks here again,
     /// so nothing stays unread.
     fn carry(&self, there: &[Range<u64>]) {
         loop {
@@ -174,71 +186,102 @@ impl<'a> Transfer<'a> {
                 Back::Sample(_) | Back::Nothing => None,
             };
             let done = match read_back {
-                Some(pieces) => self.read_back(pieces),
-                None => {
-                    let number = self.next.fetch_add(1, Ordering::Relaxed);
-                    let Some(piece) = self.source.pieces.get(number) else { return };
-                    self.bring(number, ranges::cover(there, &piece.range))
-                }
+                Some(pieces) => self.read_back(&pieces),
+                None => match self.next.fetch_add(1, Ordering::Relaxed) {
+                    cell if cell >= self.source.cells.len() => return,
+                    cell => self.bring(cell, there),
+                },
             };
             if let Err(end) = done {
                 return self.give_up(end);
             }
-            let done_bytes = self.there_bytes.load(Ordering::Relaxed);
-            (self.around.say)(Event::Progress { done_bytes, total_bytes: self.source.data_bytes() });
+            (self.around.say)(Event::Progress {
+                done_bytes: self.there_bytes.load(Ordering::Relaxed),
+                total_bytes: self.data_bytes.load(Ordering::Relaxed),
+            });
         }
     }
 
-    /// One piece, there afterwards.
-    fn bring(&self, number: usize, is_there: bool) -> Result<(), End> {
-        let piece = &self.source.pieces[number];
-        let size_bytes = piece.range.end - piece.range.start;
-        if is_there && self.are_as_they_should_be(std::slice::from_ref(piece))? {
-            self.found_bytes.fetch_add(size_bytes, Ordering::Relaxed);
-            self.there_bytes.fetch_add(size_bytes, Ordering::Relaxed);
-            if let Back::Everything(spans) = &self.back {
-                spans.arrived(number, false);
+    /// One cell, there afterwards.
+    fn bring(&self, cell: usize, there: &[Range<u64>]) -> Result<(), End> {
+        let sent = match &self.claim.scan {
+            None => self.bring_new(cell)?,
+            Some(scan) => self.bring_missing(cell, &scan.pieces[cell], there)?,
+        };
+        if let Back::Everything(spans) = &self.back {
+            spans.arrived(cell, sent);
+        }
+        Ok(())
+    }
+
+    /// As it is read.
+    fn bring_new(&self, cell: usize) -> Result<Vec<Piece>, End> {
+        let start = self.source.cells[cell].start;
+        let (pieces, bytes) = self.source.cut(cell).map_err(End::Failed)?;
+        let zeros = bytes.len() as u64 - pieces.iter().map(Piece::size_bytes).sum::<u64>();
+        self.data_bytes.fetch_sub(zeros, Ordering::Relaxed);
+        let part = self.sample_of(cell, &pieces);
+        for piece in &pieces {
+            let own = (piece.range.start - start) as usize..(piece.range.end - start) as usize;
+            self.put(piece, bytes.slice(own), part.as_ref())?;
+        }
+        self.cut.lock().unwrap_or_else(PoisonError::into_inner)[cell].clone_from(&pieces);
+        Ok(pieces)
+    }
+
+    /// What isn't there, or not as it should be.
+    fn bring_missing(&self, cell: usize, pieces: &[Piece], there: &[Range<u64>]) -> Result<Vec<Piece>, End> {
+        let (part, mut sent) = (self.sample_of(cell, pieces), Vec::new());
+        for piece in pieces {
+            let is_there = ranges::cover(there, &piece.range);
+            if is_there && self.are_as_they_should_be(std::slice::from_ref(piece))? {
+                self.found_bytes.fetch_add(piece.size_bytes(), Ordering::Relaxed);
+                self.there_bytes.fetch_add(piece.size_bytes(), Ordering::Relaxed);
+            } else if self.claim.standing == Standing::Complete {
+                let (address, Range { start, end }) = (&self.blob.access().address, &piece.range);
+                return Err(End::Failed(format!(
+                    "{address} is marked as complete, but is not the file at bytes {start} to {end}\nhint: --replace \
+                     overwrites it"
+                )));
+            } else {
+                self.put(piece, self.source.read(piece).map_err(End::Failed)?, part.as_ref())?;
+                sent.push(piece.clone());
             }
-            return Ok(());
         }
-        if self.claim.standing == Standing::Complete {
-            return Err(End::Failed(format!(
-                "{} is marked as complete, but is not the file at bytes {} to {}\nhint: --replace overwrites it",
-                self.blob.access().address,
-                piece.range.start,
-                piece.range.end
-            )));
+        Ok(sent)
+    }
+
+    fn sample_of(&self, cell: usize, pieces: &[Piece]) -> Option<Range<u64>> {
+        match &self.back {
+            Back::Sample(sample) => sample.of(cell, pieces),
+            Back::Everything(_) | Back::Nothing => None,
         }
-        let bytes = Bytes::from(self.source.read(piece).map_err(End::Failed)?);
+    }
+
+    /// Sends a piece, and reads back what of the sample is in it.
+    fn put(&self, piece: &Piece, bytes: Bytes, part: Option<&Range<u64>>) -> Result<(), End> {
+        let Range { start, end } = piece.range;
         let got = self.blob.put_page(&piece.range, bytes.clone(), Some(&self.claim.lease));
         match got.map_err(|trouble| self.end("can't write to", trouble))? {
-            Got::Same => _ = self.confirmed_bytes.fetch_add(size_bytes, Ordering::Relaxed),
+            Got::Same => _ = self.confirmed_bytes.fetch_add(end - start, Ordering::Relaxed),
             Got::Other => return Err(self.changed("has got", &piece.range)),
             Got::Unsaid => {}
         }
-        self.sent_bytes.fetch_add(size_bytes, Ordering::Relaxed);
-        match &self.back {
-            Back::Everything(spans) => {
-                spans.arrived(number, true);
-                return Ok(());
+        self.sent_bytes.fetch_add(end - start, Ordering::Relaxed);
+        if let Some(part) = part.filter(|part| start <= part.start && part.end <= end) {
+            let within = (part.start - start) as usize..(part.end - start) as usize;
+            if self.read(part)? != bytes[within] {
+                return Err(self.changed("gives back", part));
             }
-            Back::Sample(sample) => {
-                if let Some(part) = sample.of(number) {
-                    let within = part.start - piece.range.start..part.end - piece.range.start;
-                    if self.read(&part)? != bytes[within.start as usize..within.end as usize] {
-                        return Err(self.changed("gives back", &part));
-                    }
-                }
-            }
-            Back::Nothing => {}
         }
-        self.there_bytes.fetch_add(size_bytes, Ordering::Relaxed);
+        if !matches!(self.back, Back::Everything(_)) {
+            self.there_bytes.fetch_add(end - start, Ordering::Relaxed);
+        }
         Ok(())
     }
 
     /// Neighbouring pieces that were sent.
-    fn read_back(&self, pieces: Range<usize>) -> Result<(), End> {
-        let pieces = &self.source.pieces[pieces];
+    fn read_back(&self, pieces: &[Piece]) -> Result<(), End> {
         let range = stretch(pieces);
         if !self.are_as_they_should_be(pieces)? {
             return Err(self.changed("gives back", &range));
@@ -274,9 +317,8 @@ impl<'a> Transfer<'a> {
     }
 
     /// The blob has pages where the file has data, and nowhere else.
-    fn compare_ranges(&self) -> Result<(), End> {
-        let there = self.ranges()?;
-        let wanted = ranges::joined(self.source.pieces.iter().map(|piece| piece.range.clone()).collect());
+    fn compare_ranges(&self, scan: &Scan) -> Result<(), End> {
+        let (there, wanted) = (self.ranges()?, ranges::joined(scan.ranges()));
         let address = &self.blob.access().address;
         let told = |what: &str, range: Range<u64>| {
             let Range { start, end } = range;
