@@ -72,12 +72,21 @@ fn disks_of_all_profiles_boot_by_the_script_and_stay_as_they_are() {
         let artifact = digest(&built(profile).join("disk.raw"));
         assert_eq!(digest(&to.join("disk.raw")), artifact, "{profile}");
         let logs = to.join("logs");
-        let mut machine = start(&to, &["--ssh-port", "none", "--logs", logs.to_str().unwrap()]);
+        let mut options = vec!["--ssh-port", "none", "--logs", logs.to_str().unwrap()];
+        let seed = seed(&to.with_file_name("a seed, here"));
+        if vtl == 0 {
+            options.extend(["--seed", seed.to_str().unwrap()]);
+        }
+        let mut machine = start(&to, &options);
         let console = machine.wait_for("payload-ready ");
         let report = console.lines().last().unwrap().split_once("payload-ready ").unwrap().1;
         let report: serde_json::Value = serde_json::from_str(report.trim()).expect(report);
         assert_eq!(report["vtl"], vtl, "{report}");
         assert_eq!(report["cpus_online"], 2, "{report}");
+        if vtl == 0 {
+            // What stands on the second disk has come to whom it is for.
+            machine.wait_for("\"instance_id\":\"i-of-the-script\"");
+        }
         machine.tell_qemu(&format!("{TO_QEMU}{WRITE}"));
         machine.wait_for(WRITTEN);
         machine.tell_qemu("quit");
@@ -159,6 +168,19 @@ fn a_script_that_is_ended_takes_its_machine_along() {
     script.wait().unwrap();
     assert!(!Path::new(&format!("/proc/{machine}")).exists(), "QEMU runs on");
     assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0);
+}
+
+/// A floppy with what first boot takes.
+fn seed(folder: &Path) -> PathBuf {
+    fs::create_dir_all(folder).unwrap();
+    let image = folder.join("seed.img");
+    let _ = fs::remove_file(&image);
+    judge("mformat", &["-C", "-f", "1440", "-v", "cidata", "-i", image.to_str().unwrap(), "::"]);
+    for (name, text) in [("meta-data", "instance-id: i-of-the-script\n"), ("user-data", "#cloud-config\n")] {
+        fs::write(folder.join(name), text).unwrap();
+        judge("mcopy", &["-i", image.to_str().unwrap(), folder.join(name).to_str().unwrap(), "::"]);
+    }
+    image
 }
 
 /// The QEMU that a script has started.
