@@ -177,6 +177,8 @@ fn a_payload_is_the_same(suite: &str) {
 fn a_whole_profile_is_the_same(suites: &[&str]) {
     let out = folder("hermetic-out");
     run(xtask().args(["build-image", PROFILE, "--hermetic", "--out"]).arg(&out)).expect("built here");
+    run(xtask().args(["boot", PROFILE, "--hermetic", "--offline", "--logs"]).arg(out.join("boot")))
+        .expect("boots here");
     let sums = |out: &Path| fs::read_to_string(out.join(PROFILE).join("SHA256SUMS")).unwrap();
     let here = plan(run(xtask().args(PLAN)));
     for suite in suites {
