@@ -334,7 +334,7 @@ fn two_builds_at_once_share_the_work() {
 
 #[test]
 fn a_damaged_entry_is_found_and_made_again() {
-    let own = OwnStore::new("damage", is_long);
+    let own = OwnStore::new("damage", is_long_or_payload);
     run(&mut own.command()).expect("build");
     let before = own.sums();
     let uki = own.steps_of_plan(&own.store).into_iter().find(|(kind, _)| kind == "build-uki").unwrap().1;
@@ -368,7 +368,7 @@ fn artifacts_that_were_changed_or_removed_come_back_and_own_files_stay() {
 
 #[test]
 fn a_full_disk_is_told_and_survived() {
-    let own = OwnStore::new("full", is_long);
+    let own = OwnStore::new("full", is_long_or_payload);
     let undisturbed = fs::read_to_string(built(PROFILE).join("SHA256SUMS")).unwrap();
     // The output goes to a file system of 4 MiB, mounted in a namespace of the test's own.
     let small = folder("small");
