@@ -66,14 +66,17 @@ pub fn export(
     let lines: Vec<ArtifactLine> = outputs.iter().map(|(entry, ..)| line(entry)).collect();
     let folder = out.join(&spec.name);
     let place = Place::new(out, &spec.name, Strangers::Kept);
-    if !place.has_leftovers() && is_current(context, &folder, &sums) {
+    let is_current = || is_current(context, &folder, &sums);
+    if !place.has_leftovers() && is_current() {
         return Ok(lines);
     }
 
     let info = build_info(context, plan, outcomes, spec)?;
-    let fresh = place.open(|| {
-        context.reporter.note(&format!("  wait   another build is writing {}", folder.display()));
-    })?;
+    let waiting =
+        || context.reporter.note(&format!("  wait   another build is writing {}", folder.display()));
+    let Some(fresh) = place.open_unless(is_current, waiting)? else {
+        return Ok(lines);
+    };
     // The sums first: they tell what is ours in this folder, should we be killed before it is whole.
     for (name, text) in [(SUMS, &sums), (BUILD_INFO, &info), (MANIFEST, &manifest)] {
         fresh.write(name, text)?;

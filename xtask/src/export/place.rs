@@ -70,6 +70,22 @@ impl Place {
     /// Takes the lock (`waiting` is called once if somebody else holds it), mends what an interrupted build has
     /// left, and begins the next folder.
     pub fn open(&self, waiting: impl FnOnce()) -> Result<Fresh<'_>> {
+        let lock = self.lock(waiting)?;
+        self.begin(lock)
+    }
+
+    /// The same, or None if the folder is as it should be by then: whoever held the lock may have had the same to do,
+    /// and somebody may be reading what came of it.
+    pub fn open_unless(
+        &self,
+        is_current: impl FnOnce() -> bool,
+        waiting: impl FnOnce(),
+    ) -> Result<Option<Fresh<'_>>> {
+        let lock = self.lock(waiting)?;
+        if is_current() { Ok(None) } else { self.begin(lock).map(Some) }
+    }
+
+    fn lock(&self, waiting: impl FnOnce()) -> Result<KeyLock> {
         fs::create_dir_all(&self.out).with_context(|| {
             format!("can't make {}\n  hint: choose another place with --out DIR", self.out.display())
         })?;
@@ -82,6 +98,10 @@ impl Place {
         }
         let lock = KeyLock::take(&self.lock, waiting)?;
         self.recover()?;
+        Ok(lock)
+    }
+
+    fn begin(&self, lock: KeyLock) -> Result<Fresh<'_>> {
         fs::create_dir(&self.new).with_context(|| format!("can't make {}", self.new.display()))?;
         Ok(Fresh { place: self, _lock: lock })
     }
@@ -327,6 +347,22 @@ mod tests {
             );
             assert!(!place.has_leftovers(), "{name}");
         }
+    }
+
+    /// Leftovers are mended, but what is right already stays where it is, under those who read it.
+    #[test]
+    fn what_somebody_else_has_brought_meanwhile_stays() {
+        use std::os::unix::fs::MetadataExt as _;
+        let out = tempfile::tempdir().unwrap();
+        let place = Place::new(out.path(), "demo", Strangers::Kept);
+        fill(&place, "kernel", "1").publish().unwrap();
+        let inode = || fs::metadata(out.path().join("demo")).unwrap().ino();
+        let before = inode();
+        write(out.path(), &[(".demo.new/SHA256SUMS", "00  kernel\n"), (".demo.new/kernel", "1")]);
+        let is_there = || fs::read(out.path().join("demo/kernel")).is_ok_and(|text| text == b"1");
+        assert!(place.open_unless(is_there, || {}).unwrap().is_none());
+        assert_eq!((inode(), place.has_leftovers()), (before, false));
+        assert!(place.open_unless(|| false, || {}).unwrap().is_some());
     }
 
     #[test]
