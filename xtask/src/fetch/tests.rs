@@ -21,12 +21,13 @@ static NEVER: AtomicBool = AtomicBool::new(false);
 
 const QUIET: Control = Control { cancel: &NEVER, progress: &|_, _| {} };
 
+/// Tries again at once, and waits as long as a busy machine may take.
 fn impatient() -> Policy {
     Policy {
         attempts: 3,
         first_pause: Duration::from_millis(5),
-        connect_timeout: Duration::from_secs(5),
-        stall_timeout: Duration::from_millis(300),
+        connect_timeout: Duration::from_secs(60),
+        stall_timeout: Duration::from_secs(60),
         redirects: 3,
         use_proxy: false,
     }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::fetch::{
     Control, Location,
-    download::{Download, DownloadError, Downloader, Policy},
+    download::{Download, DownloadError, Downloader},
 };
 
 const SIZE: usize = 10_000;
@@ -65,8 +65,12 @@ fn check_site(before: Before, server: Server, paths: &[&str], expected: Expect) 
         size: before.pinned_size,
         dest: &dest,
     };
+    let mut policy = impatient();
+    if server.stalls {
+        policy.stall_timeout = Duration::from_secs(1);
+    }
     let mut report = String::new();
-    let result = match Downloader::new(impatient()).download(&wanted, &QUIET) {
+    let result = match Downloader::new(policy).download(&wanted, &QUIET) {
         Ok(done) => {
             let from = done.location.unwrap_or("the disk".to_owned());
             let warnings: String = done.warnings.iter().map(|warning| format!("\n  {warning}")).collect();
@@ -518,9 +522,8 @@ fn reports_progress_and_stops_when_told() {
         dest: &dest,
     };
     let start = Instant::now();
-    let patient = Policy { stall_timeout: Duration::from_secs(60), ..impatient() };
-    let result =
-        Downloader::new(patient).download(&wanted, &Control { cancel: &cancel, progress: &progress });
+    let control = Control { cancel: &cancel, progress: &progress };
+    let result = Downloader::new(impatient()).download(&wanted, &control);
     assert!(matches!(result, Err(DownloadError::Cancelled { .. })), "{result:?}");
     assert!(start.elapsed() < Duration::from_secs(10), "waited for the server");
     let seen = seen.into_inner().expect("no panic");

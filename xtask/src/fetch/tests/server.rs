@@ -5,7 +5,6 @@ use std::{
     net::{Shutdown, TcpListener, TcpStream},
     sync::{Arc, Mutex},
     thread,
-    time::Duration,
 };
 
 /// What the server does with one request.
@@ -34,6 +33,8 @@ pub type Site = Vec<(&'static str, Vec<u8>, Vec<Act>)>;
 
 pub struct Server {
     pub base: String,
+    /// Whether one of its acts is to stall.
+    pub stalls: bool,
     log: Arc<Mutex<Vec<String>>>,
 }
 
@@ -42,6 +43,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let base = format!("http://{}", listener.local_addr().expect("an address"));
         let log = Arc::new(Mutex::new(Vec::new()));
+        let stalls = site.iter().flat_map(|(.., acts)| acts).any(|act| matches!(act, Act::Stall(_)));
         let site = Arc::new(Mutex::new(site));
         let (shared, own) = (log.clone(), base.clone());
         thread::spawn(move || {
@@ -51,7 +53,7 @@ impl Server {
                 thread::spawn(move || serve(stream, &site, &log, &base).ok());
             }
         });
-        Server { base, log }
+        Server { base, stalls, log }
     }
 
     /// The requests so far, each `path` or `path range`.
@@ -93,9 +95,12 @@ fn serve(
         }
     };
     let offset = range.and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+    let stalls = matches!(act, Act::Stall(_));
     answer(&mut stream, &content, offset, act, base)?;
-    stream.shutdown(Shutdown::Write)?;
-    // Closing with unread data would reset the connection under what was sent.
+    if !stalls {
+        stream.shutdown(Shutdown::Write)?;
+    }
+    // One that stalls waits for the client to hang up, and closing with unread data would reset the connection under what was sent.
     reader.read_to_end(&mut Vec::new()).map(drop)
 }
 
@@ -146,11 +151,7 @@ fn answer(
         Act::Break(count) | Act::Stall(count) => {
             stream.write_all(sized(from).as_bytes())?;
             stream.write_all(&body[..count.min(body.len())])?;
-            stream.flush()?;
-            if matches!(act, Act::Stall(_)) {
-                thread::sleep(Duration::from_millis(900));
-            }
-            Ok(())
+            stream.flush()
         }
         Act::Give | Act::GiveWhole => {
             stream.write_all(sized(from).as_bytes())?;
