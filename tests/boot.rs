@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 #[test]
 fn x86_64_vtl0_boots_under_ovmf() {
-    let arguments = ["-machine", "q35,accel=tcg", "-cpu", "max"];
+    let arguments = ["-machine", "q35", "-accel", "tcg,thread=single", "-cpu", "max"];
     let machine = Machine { profile: "x86_64-vtl0", qemu: "qemu-system-x86_64", firmware: OVMF };
     check(&machine, "x86_64", &arguments);
 }
