@@ -91,18 +91,8 @@ fn x86_64(out: &Path, blob: &Path, tree: &Tree, model: &str) {
     let options = OPTIONS.replace("ttyAMA0", "ttyS0") + " noxsave initcall_blacklist=mshv_vtl_init";
     let mut qemu = Command::new("qemu-system-x86_64");
     // Processors in turn: side by side, one may run code that another is patching, of which kernels die.
-    qemu.args([
-        "-accel",
-        "tcg,thread=single",
-        "-machine",
-        "microvm,acpi=off",
-        "-cpu",
-        "max",
-        "-m",
-        "1024",
-        "-smp",
-        "2",
-    ]);
+    qemu.args(["-accel", "tcg,thread=single", "-smp", "2"]);
+    qemu.args(["-machine", "microvm,acpi=off", "-cpu", "max", "-m", "1024"]);
     qemu.arg("-kernel").arg(out.join("kernel")).arg("-initrd").arg(out.join("initramfs.cpio.zst"));
     qemu.arg("-dtb").arg(blob).args(["-append", &options]);
     let log = run(&mut qemu);
