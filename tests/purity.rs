@@ -9,12 +9,13 @@ const LIBRARIES: [(&str, bool); 5] =
     [("difference", true), ("document", false), ("fdt", false), ("image", true), ("kconfig", false)];
 
 /// Modules of std that touch nothing outside.
-const COMPUTING: [&str; 13] = [
+const COMPUTING: [&str; 14] = [
     "array",
     "borrow",
     "cell",
     "cmp",
     "collections",
+    "convert",
     "error",
     "fmt",
     "iter",
