@@ -148,26 +148,40 @@ fn shellcheck_finds_nothing_in_the_scripts() {
     }
 }
 
-/// Whoever ends the script ends the machine, and nothing stays behind.
+/// Whoever ends the script ends the machine, and nothing stays behind: neither early nor when the machine runs.
 #[test]
 fn a_script_that_is_ended_takes_its_machine_along() {
     let to = provisioned("x86_64-vtl2", "ended");
     let temporary = folder("provision-ended-temporary");
     let mut command = Command::new(to.join(SCRIPT));
     command.args(["--ssh-port", "none", "--", "-S"]).env("TMPDIR", &temporary);
-    let mut script = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    for instant in (0..60).step_by(3) {
+        let script = command.spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(instant));
+        ended(script, &temporary);
+    }
+    let script = command.spawn().unwrap();
     let end = Instant::now() + PATIENCE;
-    let machine = loop {
-        if let Some(machine) = child(&script) {
-            break machine;
-        }
+    while child(&script).is_none() {
         assert!(Instant::now() < end, "no QEMU in time");
-        std::thread::sleep(Duration::from_millis(20));
-    };
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    ended(script, &temporary);
+}
+
+/// Ends the script and looks for what it has started and made.
+fn ended(mut script: Child, temporary: &Path) {
     judge("kill", &[&script.id().to_string()]);
     script.wait().unwrap();
-    assert!(!Path::new(&format!("/proc/{machine}")).exists(), "QEMU runs on");
-    assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0);
+    // The machine's folder is its working directory, even when it has been removed.
+    for process in fs::read_dir("/proc").unwrap() {
+        let process = process.unwrap().path();
+        let at = fs::read_link(process.join("cwd")).unwrap_or_default();
+        assert!(!at.starts_with(temporary), "{} runs on", process.display());
+    }
+    let left: Vec<_> = fs::read_dir(temporary).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 /// A floppy with what first boot takes.

@@ -135,8 +135,14 @@ if [ "$is_persistent" = yes ]; then
         fail "what $work keeps was written over another disk.raw" '--fresh forgets it'
     fi
 else
-    work=$(path_of "$(mktemp -d "${TMPDIR:-/tmp}/vtlforge.XXXXXX")")
-    trap 'rm -rf -- "$work"' EXIT
+    # Until QEMU runs, a signal is heeded between two commands, and the folder goes too.
+    work=''
+    trap '[ -z "$work" ] || rm -rf -- "$work"' EXIT
+    trap 'exit 143' HUP INT TERM
+    # QEMU keeps what the machine writes in it: not in /tmp, which may be memory.
+    work=$(path_of "$(mktemp -d "${TMPDIR:-/var/tmp}/vtlforge.XXXXXX")")
+    TMPDIR=$work
+    export TMPDIR
     cd -- "$work"
     ln -s "$disk" disk.raw
     cat <"$variables" >variables.fd
@@ -179,10 +185,17 @@ fi
 printf '%s under QEMU (%s). %s.\n' "$profile" "$accel" "$said" >&2
 
 # A child, so that the folder goes when it ends; in the background, so that whoever ends this script ends it.
+# The trap is there before the child is, or one that came in between would leave it running.
+machine='' is_ended=no
+end() {
+    is_ended=yes
+    [ -z "$machine" ] || kill "$machine" 2>/dev/null || :
+}
+trap end HUP INT TERM
 exec 3<&0
 "$qemu" "$@" <&3 &
 machine=$!
-trap 'kill "$machine" 2>/dev/null || :' HUP INT TERM
+[ "$is_ended" = no ] || end
 while :; do
     status=0
     wait "$machine" || status=$?
