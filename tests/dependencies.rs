@@ -29,6 +29,7 @@ fn licences_and_sources_are_allowed() {
         "recipes/first-boot/Cargo.toml",
         "recipes/vtl2-init/Cargo.toml",
         "recipes/paravisor/Cargo.toml",
+        "bare/Cargo.toml",
     ] {
         let mut cargo = std::process::Command::new(env!("CARGO"));
         cargo.args(["metadata", "--locked", "--format-version", "1", "--manifest-path", manifest]);
