@@ -31,6 +31,26 @@ fn what_is_no_image() {
             "#]],
         ),
         case(
+            "a profile",
+            &["image", "inspect", "mine"],
+            expect![[r#"
+            status 1
+            --- stderr
+            error: mine is a profile, and this takes a file
+              hint: `cargo xtask build-image mine` makes out/mine/disk.raw
+        "#]],
+        ),
+        case(
+            "a profile, to be converted",
+            &["image", "convert", "mine", "mine.vhdx"],
+            expect![[r#"
+            status 1
+            --- stderr
+            error: mine is a profile, and this takes a file
+              hint: `cargo xtask build-image mine` makes out/mine/disk.raw
+        "#]],
+        ),
+        case(
             "nothing",
             &["image", "inspect", "absent.raw"],
             expect![[r#"

@@ -22,6 +22,17 @@ fn files_that_are_no_final_configuration() {
         "#]],
         ),
         case(
+            "a profile",
+            &["config", "lint", "mine"],
+            &[],
+            expect![[r#"
+            status 1
+            --- stderr
+            error: mine is a profile, and this takes a file
+              hint: `cargo xtask build-image mine` makes out/mine/kernel.config
+        "#]],
+        ),
+        case(
             "a folder",
             &["config", "lint", "configs"],
             &[],

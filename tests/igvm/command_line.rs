@@ -70,6 +70,12 @@ fn files_are_shown_mapped_compared_and_taken_apart() {
         compared.stdout
     );
     assert_eq!(igvm(&["measure", text(&file), "--compare", text(&file)]).status, 0);
+
+    for arguments in [&["measure", "x86_64-vtl2"][..], &["igvm", "map", "x86_64-vtl2"]] {
+        let said = igvm(arguments);
+        assert_eq!(said.status, 1);
+        assert!(said.stderr.contains("makes out/x86_64-vtl2/vtl2.igvm"), "{arguments:?}: {}", said.stderr);
+    }
 }
 
 #[test]

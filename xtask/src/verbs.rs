@@ -9,6 +9,7 @@ pub mod explain;
 pub mod fdt;
 pub mod igvm;
 pub mod image;
+mod operand;
 pub mod pins;
 pub mod plan;
 pub mod provision;

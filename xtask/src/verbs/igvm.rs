@@ -3,13 +3,14 @@
 use std::{
     ffi::OsString,
     os::unix::process::CommandExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 
+use super::operand::refuse_profile;
 use crate::member;
 
 #[derive(Args, Debug)]
@@ -41,6 +42,14 @@ pub fn measure(arguments: &Measure) -> Result<ExitCode> {
 
 /// Becomes the program, so that its output, exit status and end by a signal are this one's.
 fn start(package: &str, first: &[&str], rest: &[OsString]) -> Result<ExitCode> {
+    let mut is_value = false;
+    for argument in rest {
+        // What follows an option may be a folder to be made.
+        if !is_value {
+            refuse_profile(Path::new(argument), "vtl2.igvm")?;
+        }
+        is_value = argument.as_encoded_bytes().starts_with(b"-");
+    }
     let program = program(package)?;
     let error = Command::new(&program).args(first).args(rest).exec();
     Err(error).with_context(|| format!("can't run {}", program.display()))

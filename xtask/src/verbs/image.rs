@@ -13,6 +13,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use image::inspect::{azure, inspect, svg};
 use serde_json::json;
 
+use super::operand::refuse_profile;
 use crate::disks::{Raw, Target, Unpacker, convert};
 
 #[derive(Subcommand, Debug)]
@@ -62,6 +63,9 @@ pub enum Format {
     Qcow2,
 }
 
+/// The artifact of a profile that is looked at first.
+const DISK: &str = "disk.raw";
+
 pub fn run(verb: &Image) -> Result<ExitCode> {
     match verb {
         Image::Inspect(arguments) => show_image(arguments),
@@ -71,6 +75,7 @@ pub fn run(verb: &Image) -> Result<ExitCode> {
 
 /// Fails if something is wrong with the image.
 fn show_image(arguments: &Inspect) -> Result<ExitCode> {
+    refuse_profile(&arguments.file, DISK)?;
     let config = match &arguments.kernel_config {
         Some(path) => Some(read_config(path)?),
         None => {
@@ -100,6 +105,7 @@ fn read_config(path: &Path) -> Result<String> {
 }
 
 fn convert_image(arguments: &Convert) -> Result<ExitCode> {
+    refuse_profile(&arguments.from, DISK)?;
     let to = &arguments.to;
     let format = match arguments.format {
         Some(format) => format,

@@ -10,6 +10,7 @@ use clap::{
 use document::Origin;
 use serde_json::json;
 
+use super::super::operand::refuse_profile;
 use crate::{
     kernel::{
         DotConfig, Value,
@@ -65,6 +66,7 @@ fn parse_version(text: &str) -> Result<Series, String> {
 pub fn run(arguments: &Lint) -> Result<ExitCode> {
     let rules = profile::lint_rules(&Project::find()?)?;
     let path = &arguments.file;
+    refuse_profile(path, "kernel.config")?;
     let file: Arc<str> = path.to_string_lossy().into();
     let bytes = std::fs::read(path).with_context(|| format!("can't read {}", path.display()))?;
     let config = DotConfig::read(&file, &bytes)?;
