@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap;
 use crate::{
     host::Probes,
     message::{Message, Severity},
+    number::unsigned,
 };
 
 /// References inside references inside references.
@@ -204,7 +205,9 @@ impl Macros {
         at: At,
         probes: &mut dyn Probes,
     ) -> Result<String, Stop> {
-        if let Some(argument) = clause.parse().ok().and_then(|n: usize| arguments.get(n.checked_sub(1)?)) {
+        // Blanks before the number and a sign are the C library's to take.
+        let number = unsigned(clause, 10).and_then(|number| usize::try_from(number).ok());
+        if let Some(argument) = number.and_then(|number| arguments.get(number.checked_sub(1)?)) {
             return Ok(argument.clone());
         }
         let parts = split(clause);

@@ -58,6 +58,16 @@ pub(crate) fn leading(text: &str, base: u32) -> i64 {
     signed(read(text, base)).0
 }
 
+/// What the C library's strtoul makes of `text`, if that is all of it and fits: a minus wraps around.
+pub(crate) fn unsigned(text: &str, base: u32) -> Option<u64> {
+    whole_unsigned(read(text, base))
+}
+
+fn whole_unsigned(read: Read) -> Option<u64> {
+    let value = if read.is_negative { read.magnitude.wrapping_neg() } else { read.magnitude };
+    (read.is_all && !read.overflows).then_some(value)
+}
+
 /// A text as something to compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Comparable {
@@ -86,17 +96,13 @@ pub(crate) fn comparable(text: &str, kind: Kind) -> Comparable {
         _ => 0,
     };
     let read = read(text, base);
-    let (value, overflows) = match is_hex {
-        true => {
-            let value = if read.is_negative { read.magnitude.wrapping_neg() } else { read.magnitude };
-            (Comparable::Unsigned(value), read.overflows)
-        }
-        false => {
-            let (value, overflows) = signed(read);
-            (Comparable::Signed(value), overflows)
-        }
-    };
-    if read.is_all && !overflows { value } else { Comparable::Text }
+    if is_hex {
+        return whole_unsigned(read).map_or(Comparable::Text, Comparable::Unsigned);
+    }
+    match signed(read) {
+        (value, false) if read.is_all => Comparable::Signed(value),
+        _ => Comparable::Text,
+    }
 }
 
 impl Comparable {
