@@ -190,7 +190,8 @@ fn user_store() -> PathBuf {
 #[test]
 fn a_build_killed_at_random_instants_gives_the_same_bytes() {
     if is_exhaustive() {
-        return kill_again_and_again(&OwnStore::new("kill-all", is_download), 25);
+        // A kernel, too, begins anew whenever it is killed.
+        kill_again_and_again(&OwnStore::new("kill-all", is_download), 8);
     }
     kill_again_and_again(&OwnStore::small("kill-packing", "", is_long_or_payload), 18);
     kill_again_and_again(&OwnStore::small("kill-payload", SLOW, is_long_or_payload), 8);
