@@ -201,13 +201,17 @@ impl Parser<'_> {
     /// Reading stopped behind these tokens, which may have been wrong already.
     fn judge_beginning(&mut self, statement: &mut Statement) -> Result<(), Message> {
         statement.cut = true;
-        let read = statement.tokens.len();
+        let (read, said) = (statement.tokens.len(), self.messages.len());
         if read > 0
             && let Err(failure) = self.outcome(statement)?
-            && failure.shifted < read
         {
-            self.shifted(failure.shifted);
-            self.syntax_error(statement.line);
+            if failure.shifted < read {
+                self.shifted(failure.shifted);
+                self.syntax_error(statement.line);
+            } else {
+                // conf waits for the next token before it does anything.
+                self.messages.truncate(said);
+            }
         }
         Ok(())
     }
