@@ -63,6 +63,8 @@ pub struct Solution<'g> {
     decided: FxHashSet<EntryId>,
     /// Calculations inside calculations.
     depth: usize,
+    /// They went too deep, and something was taken for nothing.
+    is_too_deep: bool,
 }
 
 const UNKNOWN: u8 = 3;
@@ -74,21 +76,16 @@ const DEPTH_LIMIT: usize = expr::DEPTH_LIMIT as usize + 1000;
 impl<'g> Solution<'g> {
     pub(crate) fn of(request: Request<'g>) -> Solution<'g> {
         let graph = request.graph();
-        let mut solution = Solution {
-            graph,
-            request,
-            values: vec![Value::default(); graph.symbols.len()],
-            exprs: vec![UNKNOWN; graph.exprs.len()],
-            modules: Tristate::No,
-            unmet: Vec::new(),
-            decided: FxHashSet::default(),
-            depth: 0,
-        };
+        let mut solution = Solution::unsolved(request);
         if let Some(modules) = graph.modules {
-            let needed = graph.order.iter().take_while(|&&symbol| symbol != modules);
-            needed.for_each(|&symbol| solution.calculate(symbol));
+            // What this looks at is worth what it is without modules, and stays so; nothing else may be calculated yet.
             solution.calculate(modules);
-            // What this looked at was worth what it is without modules, and stays so.
+            if solution.is_too_deep {
+                solution = Solution::unsolved(solution.request);
+                let needed = graph.order.iter().take_while(|&&symbol| symbol != modules);
+                needed.for_each(|&symbol| solution.calculate(symbol));
+                solution.calculate(modules);
+            }
             solution.modules = solution.values[modules.index()].logical;
         }
         for &symbol in &graph.order {
@@ -99,6 +96,21 @@ impl<'g> Solution<'g> {
             solution.calculate(SymbolId::new(number));
         }
         solution
+    }
+
+    fn unsolved(request: Request<'g>) -> Solution<'g> {
+        let graph = request.graph();
+        Solution {
+            graph,
+            request,
+            values: vec![Value::default(); graph.symbols.len()],
+            exprs: vec![UNKNOWN; graph.exprs.len()],
+            modules: Tristate::No,
+            unmet: Vec::new(),
+            decided: FxHashSet::default(),
+            depth: 0,
+            is_too_deep: false,
+        }
     }
 
     pub fn graph(&self) -> &'g Graph {
@@ -203,6 +215,7 @@ impl<'g> Solution<'g> {
             _ => {}
         }
         if self.depth > DEPTH_LIMIT {
+            self.is_too_deep = true;
             return Tristate::No;
         }
         self.depth += 1;

@@ -13,7 +13,11 @@ use crate::{
 
 impl Solution<'_> {
     pub(super) fn calculate(&mut self, id: SymbolId) {
-        if self.values[id.index()].is_known || self.depth > DEPTH_LIMIT {
+        if self.values[id.index()].is_known {
+            return;
+        }
+        if self.depth > DEPTH_LIMIT {
+            self.is_too_deep = true;
             return;
         }
         self.depth += 1;
