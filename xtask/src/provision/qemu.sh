@@ -185,7 +185,7 @@ fi
 printf '%s under QEMU (%s). %s.\n' "$profile" "$accel" "$said" >&2
 
 # A child, so that the folder goes when it ends; in the background, so that whoever ends this script ends it.
-# The trap is there before the child is, or one that came in between would leave it running.
+# The trap is there before the child is, or a signal that came in between would leave it running.
 machine='' is_ended=no
 end() {
     is_ended=yes

@@ -10,13 +10,13 @@ use clap::{
 use document::Origin;
 use serde_json::json;
 
-use super::super::operand::refuse_profile;
 use crate::{
     kernel::{
         DotConfig, Value,
         lint::{CommandLine, Finding, Series, Severity, Subject, Symbols, Verdict, judge},
     },
     profile::{self, Arch, LinuxVersion, Project, Vtl},
+    verbs::operand::refuse_profile,
 };
 
 #[derive(Args, Debug)]
